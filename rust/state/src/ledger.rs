@@ -1,0 +1,162 @@
+//! What a store keeps of a chain. `chain` writes whole blocks through this face and reads them back; it never learns
+//! whether they lie in LMDB or in memory.
+//!
+//! The rule that everything rests on: [`Ledger::commit`] is atomic. After a crash at any point the ledger opens at the
+//! state before or after a commit, never between.
+
+use std::sync::Arc;
+
+use types::{B256, BlockId, Body, Bytes, Header, Receipt, U256};
+
+use crate::{StateDiff, View};
+
+/// Why the ledger could not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The place is held by another process.
+    #[error("{path} is in use by another process (pid {pid}); stop it, or open the folder read-only")]
+    InUse {
+        /// The folder.
+        path: String,
+        /// Who holds it; 0 where that cannot be told.
+        pid: u32,
+    },
+    /// Written by another version.
+    #[error("{path} holds schema version {found}, this build reads {expected}: {advice}")]
+    Schema {
+        /// The folder.
+        path: String,
+        /// What it holds.
+        found: u32,
+        /// What we read.
+        expected: u32,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// No room left; nothing was written.
+    #[error("no space left in {path}: nothing of this write was kept")]
+    Full {
+        /// The folder.
+        path: String,
+    },
+    /// Opened to read only.
+    #[error("the store was opened read-only")]
+    ReadOnly,
+    /// What was read back is not what was written.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The system said no.
+    #[error("{action} {path}: {reason}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Where a trie node stands: in the state trie, or in the storage trie of an account (by the hash of its address), at a
+/// path of nibbles from the root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeKey {
+    /// None: the state trie.
+    pub owner: Option<B256>,
+    /// One nibble a byte, 0 to 15, at most 64.
+    pub path: Vec<u8>,
+}
+
+/// Reads trie nodes by their place.
+pub trait TrieNodes: Send + Sync {
+    /// RLP of the node that stands there; None where none does.
+    fn node(&self, key: &NodeKey) -> Result<Option<Bytes>, LedgerError>;
+}
+
+/// The state at the head, frozen: later commits don't show. Execution reads it as a [`View`], roots as [`TrieNodes`].
+pub trait StateReader: View + TrieNodes {
+    /// Which block's state this is; None before the genesis is written.
+    fn head(&self) -> Option<BlockId>;
+}
+
+/// How to get from a block's state back to its parent's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReverseDiff {
+    /// The inverse of the block's diff.
+    pub diff: StateDiff,
+    /// The trie nodes that the block replaced, as they were: None where there was none.
+    pub nodes: Vec<(NodeKey, Option<Bytes>)>,
+}
+
+/// A block with what executing it gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBlock {
+    /// Number and hash.
+    pub id: BlockId,
+    /// The header.
+    pub header: Header,
+    /// Transactions, ommers, withdrawals.
+    pub body: Body,
+    /// Who sent each transaction.
+    pub senders: Vec<types::Address>,
+    /// One per transaction.
+    pub receipts: Vec<Receipt>,
+    /// Sum of all difficulties up to and with this block.
+    pub total_difficulty: U256,
+}
+
+/// One atomic step of a ledger. Parts that are empty change nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Blocks to keep (canonical or not), by hash.
+    pub blocks: Vec<Arc<StoredBlock>>,
+    /// Blocks to forget, by hash, with all that was kept for them.
+    pub forget: Vec<B256>,
+    /// From state to state: applied to the flat accounts, slots and codes.
+    pub diff: StateDiff,
+    /// Trie nodes to write (Some) or remove (None), as roots gave them.
+    pub nodes: Vec<(NodeKey, Option<Bytes>)>,
+    /// Ways back, by the hash of the block that they undo.
+    pub reverse: Vec<(B256, ReverseDiff)>,
+    /// Ways back that will not be needed again.
+    pub forget_reverse: Vec<B256>,
+    /// Canonical hashes by number: set (Some) or cleared (None). Transaction and log indices follow these.
+    pub canonical: Vec<(u64, Option<B256>)>,
+    /// The block whose state the ledger holds after this commit.
+    pub head: Option<BlockId>,
+    /// Small named values (genesis, counters, checkpoints): set or removed.
+    pub metadata: Vec<(String, Option<Bytes>)>,
+}
+
+/// Where a chain lives. Reads see the newest commit; [`Ledger::reader`] freezes one.
+pub trait Ledger: Send + Sync {
+    /// Does all of `commit`, or nothing of it. Durable on return, as far as the store was told to be.
+    fn commit(&self, commit: Commit) -> Result<(), LedgerError>;
+
+    /// The state as it stands now, frozen.
+    fn reader(&self) -> Result<Arc<dyn StateReader>, LedgerError>;
+
+    /// The block whose state the ledger holds; None before the genesis.
+    fn head(&self) -> Result<Option<BlockId>, LedgerError>;
+
+    /// A header by its hash.
+    fn header(&self, hash: &B256) -> Result<Option<Header>, LedgerError>;
+
+    /// A block by its hash, with receipts and senders.
+    fn block(&self, hash: &B256) -> Result<Option<Arc<StoredBlock>>, LedgerError>;
+
+    /// The canonical block's hash at a height.
+    fn canonical(&self, number: u64) -> Result<Option<B256>, LedgerError>;
+
+    /// In which canonical block a transaction stands, and at which index.
+    fn transaction(&self, hash: &B256) -> Result<Option<(B256, u32)>, LedgerError>;
+
+    /// The way back from a block to its parent.
+    fn reverse(&self, hash: &B256) -> Result<Option<ReverseDiff>, LedgerError>;
+
+    /// A small named value.
+    fn metadata(&self, name: &str) -> Result<Option<Bytes>, LedgerError>;
+
+    /// Waits until everything committed is on the disk, whatever the durability setting.
+    fn sync(&self) -> Result<(), LedgerError>;
+}

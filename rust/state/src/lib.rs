@@ -1,0 +1,17 @@
+//! The world: what accounts and slots hold, how that changes, and the roots over it.
+//!
+//! - [`View`]: read a state. Execution sees nothing else of the world.
+//! - [`StateDiff`]: what a transaction or block changed, with its inverse. It feeds trie, lattice hash, store and
+//!   notifications.
+//! - [`Ledger`]: what a store keeps of a chain, committed whole blocks at a time.
+//! - [`roots`]: the Merkle Patricia trie and the commitments made from a diff.
+//!
+//! Knows no disk and no rule of execution.
+
+pub mod diff;
+pub mod ledger;
+pub mod view;
+
+pub use diff::{AccountDiff, SlotDiff, StateDiff};
+pub use ledger::{Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateReader, StoredBlock, TrieNodes};
+pub use view::{MemoryState, View, ViewError};

@@ -1,0 +1,256 @@
+//! Transactions. Ethereum's five envelopes come from alloy; [`Transaction`] is the one word for all kinds, and its
+//! inside is private so that a further kind is a matter of this room alone: everybody else asks the accessors.
+
+use alloy_consensus::{EthereumTxEnvelope, SignableTransaction, Transaction as Fields, TxEip4844};
+pub use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844 as TxBlob, TxEip7702, TxLegacy};
+use alloy_eips::{
+    eip2718::{Decodable2718, Eip2718Error, Eip2718Result, Encodable2718, Typed2718},
+    eip2930::AccessList,
+    eip7702::SignedAuthorization,
+};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use alloy_rlp::{BufMut, Decodable, Encodable};
+
+use crate::{
+    keys::{self, Key, RecoverError},
+    receipt::decode_network,
+};
+
+/// Why bytes are no transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    /// The first byte names a kind that nobody knows.
+    #[error("transaction type not supported: 0x{0:02x}")]
+    UnknownKind(u8),
+    /// The bytes are not this kind's RLP.
+    #[error("malformed transaction: {0}")]
+    Malformed(alloy_rlp::Error),
+}
+
+/// A signed transaction of any kind. Cheap to clone: call data is shared, lists are usually empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction(Envelope);
+
+/// Ethereum's envelopes; blob transactions stand without their sidecar, as in blocks.
+type Envelope = EthereumTxEnvelope<TxEip4844>;
+
+/// A transaction whose sender is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// What was signed.
+    pub transaction: Transaction,
+    /// Who signed it.
+    pub sender: Address,
+}
+
+impl Recovered {
+    /// Pairs a transaction with a sender that the caller vouches for.
+    pub fn new(transaction: Transaction, sender: Address) -> Self {
+        Self { transaction, sender }
+    }
+}
+
+impl Transaction {
+    /// Signs any of alloy's unsigned transactions.
+    pub fn sign<T>(unsigned: T, key: &Key) -> Self
+    where
+        T: SignableTransaction<Signature>,
+        Envelope: From<alloy_consensus::Signed<T>>,
+    {
+        let signature = key.sign(&unsigned.signature_hash());
+        Self(unsigned.into_signed(signature).into())
+    }
+
+    /// Joins an unsigned transaction with a signature made elsewhere; nothing is verified.
+    pub fn from_parts<T>(unsigned: T, signature: Signature) -> Self
+    where
+        T: SignableTransaction<Signature>,
+        Envelope: From<alloy_consensus::Signed<T>>,
+    {
+        Self(unsigned.into_signed(signature).into())
+    }
+
+    /// Reads the bytes of one transaction (EIP-2718 form, as `eth_sendRawTransaction` takes it); nothing may follow.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TransactionError> {
+        Self::decode_2718_exact(bytes).map_err(|error| match error {
+            Eip2718Error::UnexpectedType(kind) => TransactionError::UnknownKind(kind),
+            Eip2718Error::RlpError(error) => TransactionError::Malformed(error),
+            _ => TransactionError::Malformed(alloy_rlp::Error::Custom("unknown envelope")),
+        })
+    }
+
+    /// EIP-2718 bytes.
+    pub fn to_bytes(&self) -> Bytes {
+        self.encoded_2718().into()
+    }
+
+    /// Alloy's envelope, for those who write it as JSON.
+    pub fn envelope(&self) -> &EthereumTxEnvelope<TxEip4844> {
+        &self.0
+    }
+
+    /// Keccak-256 of the EIP-2718 bytes: the name of the transaction. Computed once.
+    pub fn hash(&self) -> B256 {
+        *self.0.tx_hash()
+    }
+
+    /// What the signer signed.
+    pub fn signature_hash(&self) -> B256 {
+        self.0.signature_hash()
+    }
+
+    /// The signature.
+    pub fn signature(&self) -> &Signature {
+        self.0.signature()
+    }
+
+    /// Recovers the sender, one libsecp256k1 call; whether high `s` is allowed is for validation to say.
+    pub fn recover(&self) -> Result<Address, RecoverError> {
+        keys::recover(&self.signature_hash(), self.signature())
+    }
+
+    /// EIP-2718 type; 0 for legacy.
+    #[inline]
+    pub fn kind(&self) -> u8 {
+        self.0.ty()
+    }
+
+    /// The chain it was signed for; None for a legacy transaction without replay protection.
+    #[inline]
+    pub fn chain_id(&self) -> Option<u64> {
+        self.0.chain_id()
+    }
+
+    /// The sender's count that this transaction expects.
+    #[inline]
+    pub fn nonce(&self) -> u64 {
+        self.0.nonce()
+    }
+
+    /// Most gas it may use.
+    #[inline]
+    pub fn gas_limit(&self) -> u64 {
+        self.0.gas_limit()
+    }
+
+    /// Most wei a unit of gas may cost; the gas price of the older kinds.
+    #[inline]
+    pub fn max_fee_per_gas(&self) -> u128 {
+        self.0.max_fee_per_gas()
+    }
+
+    /// Most wei a unit of gas may give the block's producer; the gas price of the older kinds.
+    #[inline]
+    pub fn max_priority_fee_per_gas(&self) -> u128 {
+        self.0.priority_fee_or_price()
+    }
+
+    /// Whether it has a fee cap and a tip of its own (EIP-1559 and later kinds).
+    #[inline]
+    pub fn is_dynamic_fee(&self) -> bool {
+        self.0.is_dynamic_fee()
+    }
+
+    /// Most wei a unit of blob gas may cost; None for kinds without blobs.
+    #[inline]
+    pub fn max_fee_per_blob_gas(&self) -> Option<u128> {
+        self.0.max_fee_per_blob_gas()
+    }
+
+    /// What a unit of gas costs at this base fee.
+    #[inline]
+    pub fn effective_gas_price(&self, base_fee: Option<u64>) -> u128 {
+        self.0.effective_gas_price(base_fee)
+    }
+
+    /// Call to an address, or creation.
+    #[inline]
+    pub fn to(&self) -> TxKind {
+        self.0.kind()
+    }
+
+    /// Wei moved.
+    #[inline]
+    pub fn value(&self) -> U256 {
+        self.0.value()
+    }
+
+    /// Call data, or creation code.
+    #[inline]
+    pub fn input(&self) -> &Bytes {
+        self.0.input()
+    }
+
+    /// Addresses and slots paid for in advance (EIP-2930).
+    #[inline]
+    pub fn access_list(&self) -> Option<&AccessList> {
+        self.0.access_list()
+    }
+
+    /// Hashes of the blobs (EIP-4844); empty for other kinds.
+    #[inline]
+    pub fn blob_hashes(&self) -> &[B256] {
+        self.0.blob_versioned_hashes().unwrap_or_default()
+    }
+
+    /// Delegations asked for (EIP-7702); None for other kinds.
+    #[inline]
+    pub fn authorizations(&self) -> Option<&[SignedAuthorization]> {
+        self.0.authorization_list()
+    }
+}
+
+impl<T> From<T> for Transaction
+where
+    Envelope: From<T>,
+{
+    fn from(value: T) -> Self {
+        Self(value.into())
+    }
+}
+
+impl Typed2718 for Transaction {
+    fn ty(&self) -> u8 {
+        self.0.ty()
+    }
+}
+
+impl Encodable2718 for Transaction {
+    fn encode_2718_len(&self) -> usize {
+        self.0.encode_2718_len()
+    }
+
+    fn encode_2718(&self, out: &mut dyn BufMut) {
+        self.0.encode_2718(out);
+    }
+}
+
+impl Decodable2718 for Transaction {
+    fn typed_decode(ty: u8, buf: &mut &[u8]) -> Eip2718Result<Self> {
+        Envelope::typed_decode(ty, buf).map(Self)
+    }
+
+    fn fallback_decode(buf: &mut &[u8]) -> Eip2718Result<Self> {
+        Envelope::fallback_decode(buf).map(Self)
+    }
+}
+
+/// Network form, as in a block's body: typed transactions are wrapped in an RLP string.
+impl Encodable for Transaction {
+    fn encode(&self, out: &mut dyn BufMut) {
+        self.network_encode(out);
+    }
+
+    fn length(&self) -> usize {
+        self.network_len()
+    }
+}
+
+impl Decodable for Transaction {
+    fn decode(buf: &mut &[u8]) -> alloy_rlp::Result<Self> {
+        decode_network(buf)
+    }
+}
+
+#[cfg(test)]
+mod tests;
