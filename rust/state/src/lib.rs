@@ -3,6 +3,7 @@
 //! - [`View`]: read a state. Execution sees nothing else of the world.
 //! - [`StateDiff`]: what a transaction or block changed, with its inverse. It feeds trie, lattice hash, store and
 //!   notifications.
+//! - [`Overlay`]: a state while transactions change it.
 //! - [`Ledger`]: what a store keeps of a chain, committed whole blocks at a time.
 //! - [`roots`]: the Merkle Patricia trie and the commitments made from a diff.
 //!
@@ -10,8 +11,10 @@
 
 pub mod diff;
 pub mod ledger;
+pub mod overlay;
 pub mod view;
 
 pub use diff::{AccountDiff, SlotDiff, StateDiff};
 pub use ledger::{Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateReader, StoredBlock, TrieNodes};
+pub use overlay::{AccountId, Checkpoint, EmptyAccounts, Overlay, SlotId};
 pub use view::{MemoryState, View, ViewError};
