@@ -1,0 +1,108 @@
+# Everything a person does with this checkout. `make` lists it.
+#
+# Python lives in .venv, cargo's output in ./target (or where CARGO_TARGET_DIR says); both are made on first use.
+# constraints.txt pins every Python package, Cargo.lock every crate.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -path rust/compare -prune -o -path rust/fuzz -prune -o \
+    \( -path '*/src/*.rs' -o -name Cargo.toml \) -print)
+AREA ?= all
+ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# ---- set-up ---------------------------------------------------------------------------------------------------------
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@PYTHON=$(PYTHON) .ci/prerequisites
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing Python packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --upgrade pip maturin
+	@touch $@
+
+$(VENV)/built: $(VENV)/ready $(RUST_SOURCES)
+	@echo "building the Rust core"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --extras dev
+	@touch $@
+
+.PHONY: build
+build: $(VENV)/built ## build the Rust core and install the package into .venv
+
+# ---- use ------------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: build ## start a devnet that survives a restart (folder ./devnet): JSON-RPC, accounts, blocks as they come
+	@exec $(BIN)/execlayer node --data devnet $(ARGS)
+
+# ---- check ----------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint test-rust test-python ## all that a pull request must pass
+
+.PHONY: lint
+lint: build ## formats, lints, types, stub of the Rust module
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest execlayer._core
+
+.PHONY: test-rust
+test-rust: ## Rust: unit, property, crash and public-fixture tests
+	cargo test --quiet --workspace --exclude execlayer-py
+	cargo test --quiet --release --package execlayer-chain --package execlayer-exec --package execlayer-evm --test 'fixtures*'
+
+.PHONY: test-python
+test-python: build ## Python: unit, client and documentation tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-arm
+test-arm: ## Rust tests on aarch64, under emulation (Debian or Ubuntu; installs the cross tools)
+	.ci/arm
+
+.PHONY: coverage
+coverage: build ## lines covered in both languages; fails under 80 %
+	.ci/coverage
+
+.PHONY: fmt
+fmt: build ## format everything
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# ---- measure --------------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: build ## promises against rivals: make bench AREA=blocks|state|rpc|python|all
+	$(BIN)/python -m asv_bench.promises $(AREA) $(ARGS)
+
+# ---- hand out -------------------------------------------------------------------------------------------------------
+
+.PHONY: wheel
+wheel: $(VENV)/ready ## an optimised wheel into ./dist
+	$(BIN)/maturin build --profile dist --out dist
+
+.PHONY: docs
+docs: build ## write the generated pages in docs/
+	cargo run --quiet --package execlayer-rpc --example methods > docs/rpc.md
+
+.PHONY: lock
+lock: $(VENV)/ready ## pin the newest Python packages in constraints.txt
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@env -u PIP_CONSTRAINT .venv-lock/bin/python -m pip install --quiet --upgrade pip maturin
+	@env -u PIP_CONSTRAINT VIRTUAL_ENV=$(CURDIR)/.venv-lock .venv-lock/bin/maturin develop --quiet --release --extras dev
+	@.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude execlayer --exclude setuptools > constraints.txt
+	@rm -rf .venv-lock
+
+.PHONY: clean
+clean: ## remove what was built, keep what was downloaded
+	cargo clean
+	rm -rf $(VENV) dist coverage
