@@ -7,6 +7,7 @@ pub mod account;
 pub mod block;
 pub mod keys;
 pub mod receipt;
+pub mod system;
 pub mod tx;
 
 pub use account::{Account, EMPTY_CODE_HASH, EMPTY_ROOT, LeafAccount};
@@ -22,4 +23,4 @@ pub use alloy_primitives::{
 pub use block::{Block, BlockId, Body};
 pub use keys::{Key, RecoverError};
 pub use receipt::{Outcome, Receipt};
-pub use tx::{Recovered, Transaction, TransactionError};
+pub use tx::{Payload, Recovered, Transaction, TransactionError};

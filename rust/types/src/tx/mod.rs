@@ -1,5 +1,13 @@
-//! Transactions. Ethereum's five envelopes come from alloy; [`Transaction`] is the one word for all kinds, and its
-//! inside is private so that a further kind is a matter of this room alone: everybody else asks the accessors.
+//! Transactions. Ethereum's five envelopes come from alloy, our own kinds stand in a file each; [`Transaction`] is the
+//! one word for all of them. Its inside is private, so that a further kind is a matter of this room alone: everybody
+//! else asks the accessors.
+
+pub mod asset_transfer;
+pub mod inference_request;
+pub mod own;
+pub mod register_model;
+pub mod submit_gradient;
+pub mod update_model;
 
 use alloy_consensus::{EthereumTxEnvelope, SignableTransaction, Transaction as Fields, TxEip4844};
 pub use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844 as TxBlob, TxEip7702, TxLegacy};
@@ -11,6 +19,7 @@ use alloy_eips::{
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use alloy_rlp::{BufMut, Decodable, Encodable};
 
+pub use self::own::{Payload, SignedOwn, TxOwn};
 use crate::{
     keys::{self, Key, RecoverError},
     receipt::decode_network,
@@ -29,10 +38,20 @@ pub enum TransactionError {
 
 /// A signed transaction of any kind. Cheap to clone: call data is shared, lists are usually empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transaction(Envelope);
+pub struct Transaction(Inner);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "Ethereum's kinds are nearly all there are: no allocation for them")]
+enum Inner {
+    Ethereum(Envelope),
+    Own(Box<SignedOwn>),
+}
 
 /// Ethereum's envelopes; blob transactions stand without their sidecar, as in blocks.
-type Envelope = EthereumTxEnvelope<TxEip4844>;
+pub type Envelope = EthereumTxEnvelope<TxEip4844>;
+
+/// Call data of the kinds that have none.
+static NO_INPUT: Bytes = Bytes::new();
 
 /// A transaction whose sender is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +77,7 @@ impl Transaction {
         Envelope: From<alloy_consensus::Signed<T>>,
     {
         let signature = key.sign(&unsigned.signature_hash());
-        Self(unsigned.into_signed(signature).into())
+        Self::from_parts(unsigned, signature)
     }
 
     /// Joins an unsigned transaction with a signature made elsewhere; nothing is verified.
@@ -67,7 +86,7 @@ impl Transaction {
         T: SignableTransaction<Signature>,
         Envelope: From<alloy_consensus::Signed<T>>,
     {
-        Self(unsigned.into_signed(signature).into())
+        Self(Inner::Ethereum(unsigned.into_signed(signature).into()))
     }
 
     /// Reads the bytes of one transaction (EIP-2718 form, as `eth_sendRawTransaction` takes it); nothing may follow.
@@ -84,24 +103,45 @@ impl Transaction {
         self.encoded_2718().into()
     }
 
-    /// Alloy's envelope, for those who write it as JSON.
-    pub fn envelope(&self) -> &EthereumTxEnvelope<TxEip4844> {
-        &self.0
+    /// Alloy's envelope, for those who write it as JSON; None for our own kinds.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        match &self.0 {
+            Inner::Ethereum(tx) => Some(tx),
+            Inner::Own(_) => None,
+        }
+    }
+
+    /// What a transaction of our own asks for; None for Ethereum's kinds.
+    #[inline]
+    pub fn payload(&self) -> Option<&Payload> {
+        match &self.0 {
+            Inner::Ethereum(_) => None,
+            Inner::Own(own) => Some(&own.tx().payload),
+        }
     }
 
     /// Keccak-256 of the EIP-2718 bytes: the name of the transaction. Computed once.
     pub fn hash(&self) -> B256 {
-        *self.0.tx_hash()
+        match &self.0 {
+            Inner::Ethereum(tx) => *tx.tx_hash(),
+            Inner::Own(own) => *own.hash(),
+        }
     }
 
     /// What the signer signed.
     pub fn signature_hash(&self) -> B256 {
-        self.0.signature_hash()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.signature_hash(),
+            Inner::Own(own) => own.tx().signature_hash(),
+        }
     }
 
     /// The signature.
     pub fn signature(&self) -> &Signature {
-        self.0.signature()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.signature(),
+            Inner::Own(own) => own.signature(),
+        }
     }
 
     /// Recovers the sender, one libsecp256k1 call; whether high `s` is allowed is for validation to say.
@@ -112,92 +152,144 @@ impl Transaction {
     /// EIP-2718 type; 0 for legacy.
     #[inline]
     pub fn kind(&self) -> u8 {
-        self.0.ty()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.ty(),
+            Inner::Own(own) => own.tx().payload.kind(),
+        }
     }
 
     /// The chain it was signed for; None for a legacy transaction without replay protection.
     #[inline]
     pub fn chain_id(&self) -> Option<u64> {
-        self.0.chain_id()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.chain_id(),
+            Inner::Own(own) => Some(own.tx().chain_id),
+        }
     }
 
     /// The sender's count that this transaction expects.
     #[inline]
     pub fn nonce(&self) -> u64 {
-        self.0.nonce()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.nonce(),
+            Inner::Own(own) => own.tx().nonce,
+        }
     }
 
     /// Most gas it may use.
     #[inline]
     pub fn gas_limit(&self) -> u64 {
-        self.0.gas_limit()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.gas_limit(),
+            Inner::Own(own) => own.tx().gas_limit,
+        }
     }
 
     /// Most wei a unit of gas may cost; the gas price of the older kinds.
     #[inline]
     pub fn max_fee_per_gas(&self) -> u128 {
-        self.0.max_fee_per_gas()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.max_fee_per_gas(),
+            Inner::Own(own) => own.tx().max_fee_per_gas,
+        }
     }
 
     /// Most wei a unit of gas may give the block's producer; the gas price of the older kinds.
     #[inline]
     pub fn max_priority_fee_per_gas(&self) -> u128 {
-        self.0.priority_fee_or_price()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.priority_fee_or_price(),
+            Inner::Own(own) => own.tx().max_priority_fee_per_gas,
+        }
     }
 
     /// Whether it has a fee cap and a tip of its own (EIP-1559 and later kinds).
     #[inline]
     pub fn is_dynamic_fee(&self) -> bool {
-        self.0.is_dynamic_fee()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.is_dynamic_fee(),
+            Inner::Own(_) => true,
+        }
     }
 
     /// Most wei a unit of blob gas may cost; None for kinds without blobs.
     #[inline]
     pub fn max_fee_per_blob_gas(&self) -> Option<u128> {
-        self.0.max_fee_per_blob_gas()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.max_fee_per_blob_gas(),
+            Inner::Own(_) => None,
+        }
     }
 
     /// What a unit of gas costs at this base fee.
     #[inline]
     pub fn effective_gas_price(&self, base_fee: Option<u64>) -> u128 {
-        self.0.effective_gas_price(base_fee)
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.effective_gas_price(base_fee),
+            Inner::Own(own) => dynamic_gas_price(own.tx(), base_fee),
+        }
     }
 
     /// Call to an address, or creation.
     #[inline]
     pub fn to(&self) -> TxKind {
-        self.0.kind()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.kind(),
+            Inner::Own(own) => TxKind::Call(own.tx().payload.account()),
+        }
     }
 
     /// Wei moved.
     #[inline]
     pub fn value(&self) -> U256 {
-        self.0.value()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.value(),
+            Inner::Own(_) => U256::ZERO,
+        }
     }
 
     /// Call data, or creation code.
     #[inline]
     pub fn input(&self) -> &Bytes {
-        self.0.input()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.input(),
+            Inner::Own(_) => &NO_INPUT,
+        }
     }
 
     /// Addresses and slots paid for in advance (EIP-2930).
     #[inline]
     pub fn access_list(&self) -> Option<&AccessList> {
-        self.0.access_list()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.access_list(),
+            Inner::Own(own) => Some(&own.tx().access_list),
+        }
     }
 
     /// Hashes of the blobs (EIP-4844); empty for other kinds.
     #[inline]
     pub fn blob_hashes(&self) -> &[B256] {
-        self.0.blob_versioned_hashes().unwrap_or_default()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.blob_versioned_hashes().unwrap_or_default(),
+            Inner::Own(_) => &[],
+        }
     }
 
     /// Delegations asked for (EIP-7702); None for other kinds.
     #[inline]
     pub fn authorizations(&self) -> Option<&[SignedAuthorization]> {
-        self.0.authorization_list()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.authorization_list(),
+            Inner::Own(_) => None,
+        }
     }
+}
+
+/// What a unit of gas costs, by the rule of EIP-1559.
+fn dynamic_gas_price(tx: &TxOwn, base_fee: Option<u64>) -> u128 {
+    base_fee.map_or(tx.max_fee_per_gas, |base_fee| {
+        tx.max_fee_per_gas.min(tx.max_priority_fee_per_gas.saturating_add(base_fee.into()))
+    })
 }
 
 impl<T> From<T> for Transaction
@@ -205,33 +297,52 @@ where
     Envelope: From<T>,
 {
     fn from(value: T) -> Self {
-        Self(value.into())
+        Self(Inner::Ethereum(value.into()))
+    }
+}
+
+impl From<SignedOwn> for Transaction {
+    fn from(own: SignedOwn) -> Self {
+        Self(Inner::Own(Box::new(own)))
     }
 }
 
 impl Typed2718 for Transaction {
     fn ty(&self) -> u8 {
-        self.0.ty()
+        self.kind()
     }
 }
 
 impl Encodable2718 for Transaction {
     fn encode_2718_len(&self) -> usize {
-        self.0.encode_2718_len()
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.encode_2718_len(),
+            Inner::Own(own) => own.length(),
+        }
     }
 
     fn encode_2718(&self, out: &mut dyn BufMut) {
-        self.0.encode_2718(out);
+        match &self.0 {
+            Inner::Ethereum(tx) => tx.encode_2718(out),
+            Inner::Own(own) => own.encode(out),
+        }
     }
 }
 
 impl Decodable2718 for Transaction {
     fn typed_decode(ty: u8, buf: &mut &[u8]) -> Eip2718Result<Self> {
-        Envelope::typed_decode(ty, buf).map(Self)
+        if Payload::is_own(ty) {
+            return SignedOwn::decode(ty, buf).map(Self::from);
+        }
+        // alloy reports an unknown type as malformed RLP.
+        if !(1..=4).contains(&ty) {
+            return Err(Eip2718Error::UnexpectedType(ty));
+        }
+        Envelope::typed_decode(ty, buf).map(Self::from)
     }
 
     fn fallback_decode(buf: &mut &[u8]) -> Eip2718Result<Self> {
-        Envelope::fallback_decode(buf).map(Self)
+        Envelope::fallback_decode(buf).map(Self::from)
     }
 }
 
