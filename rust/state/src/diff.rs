@@ -117,7 +117,10 @@ fn merge<T: Clone, K: Ord>(first: Vec<T>, second: &[T], key: impl Fn(&T) -> K, j
 mod tests {
     use super::*;
 
-    fn diff(entries: &[(u8, Option<u64>, Option<u64>, &[(u64, u64, u64)])]) -> StateDiff {
+    /// Address byte, nonce before, nonce after, slots as (key, before, after).
+    type Entry<'a> = (u8, Option<u64>, Option<u64>, &'a [(u64, u64, u64)]);
+
+    fn diff(entries: &[Entry<'_>]) -> StateDiff {
         let account = |nonce: Option<u64>| nonce.map(|nonce| Account { nonce, ..Account::default() });
         let accounts = entries.iter().map(|(address, before, after, slots)| {
             let slots = slots.iter().map(|(key, before, after)| SlotDiff {

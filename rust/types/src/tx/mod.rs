@@ -91,6 +91,9 @@ impl Transaction {
 
     /// Reads the bytes of one transaction (EIP-2718 form, as `eth_sendRawTransaction` takes it); nothing may follow.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TransactionError> {
+        if bytes.is_empty() {
+            return Err(TransactionError::Malformed(alloy_rlp::Error::InputTooShort));
+        }
         Self::decode_2718_exact(bytes).map_err(|error| match error {
             Eip2718Error::UnexpectedType(kind) => TransactionError::UnknownKind(kind),
             Eip2718Error::RlpError(error) => TransactionError::Malformed(error),
