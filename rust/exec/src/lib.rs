@@ -1,1 +1,10 @@
-//! (being written)
+//! One block: its transactions in order, what belongs before, between and after them, and what came of it.
+//!
+//! [`execute`] is the meaning of a block: sequential, a pure function of rules, environment, transactions and the state
+//! before. [`BlockBuilder`] is the same, a transaction at a time, for who makes a block instead of being given one.
+//!
+//! Knows no chain, no disk, no pool.
+
+pub mod block;
+
+pub use block::{BlockBuilder, BlockOutcome, ExecError, Mode, execute};

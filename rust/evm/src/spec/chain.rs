@@ -1,0 +1,291 @@
+//! Which rules a chain follows when: forks by block, by total difficulty or by time, and the blob parameters.
+//!
+//! A [`ChainSpec`] is configuration; [`ChainSpec::rules`] is what it says about one block, and what execution takes.
+
+use types::{Address, B256, U256};
+
+use super::Fork;
+
+/// When a fork begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// From this block on.
+    Block(u64),
+    /// From the first block whose parent's total difficulty reached this (the merge).
+    TotalDifficulty(U256),
+    /// From the first block with this timestamp or a later one.
+    Time(u64),
+}
+
+/// How many blobs, and how their price moves (EIP-4844, EIP-7691, EIP-7892).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobParameters {
+    /// Blobs per block at which the price stands still.
+    pub target: u64,
+    /// Most blobs per block.
+    pub max: u64,
+    /// The larger, the slower the price moves.
+    pub update_fraction: u64,
+}
+
+/// Gas of one blob.
+pub const BLOB_GAS: u64 = 1 << 17;
+
+/// Wei per unit of blob gas, at least.
+pub const MIN_BLOB_BASE_FEE: u64 = 1;
+
+/// Most blobs in one transaction, from Osaka on (EIP-7594).
+pub const BLOBS_PER_TRANSACTION_MAX: u64 = 6;
+
+impl BlobParameters {
+    /// As Cancun brought them.
+    pub const CANCUN: Self = Self { target: 3, max: 6, update_fraction: 3_338_477 };
+    /// As Prague brought them.
+    pub const PRAGUE: Self = Self { target: 6, max: 9, update_fraction: 5_007_716 };
+    /// The first step that moves the parameters alone.
+    pub const BPO1: Self = Self { target: 10, max: 15, update_fraction: 8_346_193 };
+    /// The second.
+    pub const BPO2: Self = Self { target: 14, max: 21, update_fraction: 11_684_671 };
+
+    /// Wei per unit of blob gas, e^(excess / fraction) by the Taylor series that EIP-4844 fixes. Saturates at 2^128 - 1,
+    /// far above what anybody can pay.
+    pub fn base_fee(&self, excess_blob_gas: u64) -> u128 {
+        let fraction = self.update_fraction.max(1);
+        // e^89 is past 2^128: no need to sum that high.
+        if excess_blob_gas / fraction >= 89 {
+            return u128::MAX;
+        }
+        let fraction = U256::from(fraction);
+        let excess = U256::from(excess_blob_gas);
+        let mut sum = U256::ZERO;
+        let mut term = U256::from(MIN_BLOB_BASE_FEE) * fraction;
+        let mut step = U256::ONE;
+        while !term.is_zero() {
+            sum += term;
+            term = term * excess / (fraction * step);
+            step += U256::ONE;
+        }
+        u128::try_from(sum / fraction).unwrap_or(u128::MAX)
+    }
+}
+
+/// What holds for one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The execution rules.
+    pub fork: Fork,
+    /// What transactions and CHAINID name.
+    pub chain_id: u64,
+    /// Limits and price of blobs; unused before Cancun.
+    pub blobs: BlobParameters,
+    /// Whose logs are deposits (EIP-6110).
+    pub deposit_contract: Address,
+    /// This block moves the DAO's balances.
+    pub dao: bool,
+}
+
+impl Rules {
+    /// Whether the rules of `fork` hold.
+    #[inline]
+    pub fn has(&self, fork: Fork) -> bool {
+        self.fork >= fork
+    }
+}
+
+/// A block as its transactions see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockEnv {
+    /// Height.
+    pub number: u64,
+    /// Seconds since 1970.
+    pub timestamp: u64,
+    /// Who gets the fees.
+    pub beneficiary: Address,
+    /// Most gas of all transactions together.
+    pub gas_limit: u64,
+    /// Wei per gas that is burned; from London on.
+    pub base_fee: Option<u64>,
+    /// Before the merge.
+    pub difficulty: U256,
+    /// From the merge on.
+    pub prev_randao: B256,
+    /// From Cancun on: this block's own.
+    pub excess_blob_gas: Option<u64>,
+    /// Hash of the block before.
+    pub parent_hash: B256,
+    /// From Cancun on.
+    pub parent_beacon_root: Option<B256>,
+    /// Who else found a block, and its height: before the merge they are rewarded.
+    pub ommers: Vec<(Address, u64)>,
+}
+
+/// A chain's identity and schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainSpec {
+    /// What transactions and CHAINID name.
+    pub chain_id: u64,
+    /// When each fork begins, oldest first; a fork that is missing begins with the next one that isn't.
+    pub forks: Vec<(Fork, Activation)>,
+    /// Blob parameters and the time from which they hold, ascending.
+    pub blobs: Vec<(u64, BlobParameters)>,
+    /// The block that moves the DAO's balances.
+    pub dao: Option<u64>,
+    /// Blocks at which the difficulty bomb was set back without a change of execution: Muir, Arrow, Gray Glacier.
+    pub glaciers: [Option<u64>; 3],
+    /// Whose logs are deposits.
+    pub deposit_contract: Address,
+}
+
+/// Mainnet's deposit contract.
+pub const DEPOSIT_CONTRACT: Address = alloy_primitives::address!("00000000219ab540356cbb839cbe05303d7705fa");
+
+impl ChainSpec {
+    /// One fork from the first block on: development chains, fixtures.
+    pub fn at(chain_id: u64, fork: Fork) -> Self {
+        let forks = Fork::ALL.into_iter().filter(|known| *known <= fork).map(|known| {
+            let activation = match known {
+                Fork::Paris => Activation::TotalDifficulty(U256::ZERO),
+                _ if known > Fork::Paris => Activation::Time(0),
+                _ => Activation::Block(0),
+            };
+            (known, activation)
+        });
+        let blobs = match fork {
+            Fork::Prague | Fork::Osaka => vec![(0, BlobParameters::PRAGUE)],
+            _ => vec![(0, BlobParameters::CANCUN)],
+        };
+        Self {
+            chain_id,
+            forks: forks.collect(),
+            blobs,
+            dao: None,
+            glaciers: [None; 3],
+            deposit_contract: DEPOSIT_CONTRACT,
+        }
+    }
+
+    /// Ethereum itself.
+    pub fn mainnet() -> Self {
+        const OSAKA: u64 = 1_764_798_551;
+        let blocks = [
+            (Fork::Frontier, 0),
+            (Fork::Homestead, 1_150_000),
+            (Fork::Tangerine, 2_463_000),
+            (Fork::SpuriousDragon, 2_675_000),
+            (Fork::Byzantium, 4_370_000),
+            (Fork::Constantinople, 7_280_000),
+            (Fork::Petersburg, 7_280_000),
+            (Fork::Istanbul, 9_069_000),
+            (Fork::Berlin, 12_244_000),
+            (Fork::London, 12_965_000),
+            (Fork::Paris, 15_537_394),
+        ];
+        let times = [
+            (Fork::Shanghai, 1_681_338_455),
+            (Fork::Cancun, 1_710_338_135),
+            (Fork::Prague, 1_746_612_311),
+            (Fork::Osaka, OSAKA),
+        ];
+        let blocks = blocks.map(|(fork, block)| (fork, Activation::Block(block)));
+        let times = times.map(|(fork, time)| (fork, Activation::Time(time)));
+        Self {
+            chain_id: 1,
+            forks: blocks.into_iter().chain(times).collect(),
+            blobs: vec![
+                (1_710_338_135, BlobParameters::CANCUN),
+                (1_746_612_311, BlobParameters::PRAGUE),
+                (1_765_290_071, BlobParameters::BPO1),
+                (1_767_747_671, BlobParameters::BPO2),
+            ],
+            dao: Some(1_920_000),
+            glaciers: [Some(9_200_000), Some(13_773_000), Some(15_050_000)],
+            deposit_contract: DEPOSIT_CONTRACT,
+        }
+    }
+
+    /// The rules of a block. Where the merge goes by total difficulty, a later fork by time tells that it has
+    /// happened; between the two only [`ChainSpec::rules_merged`] can know.
+    pub fn rules(&self, number: u64, timestamp: u64) -> Rules {
+        self.rules_merged(number, timestamp, None)
+    }
+
+    /// The rules of a block, given the total difficulty of its parent where the caller knows it.
+    pub fn rules_merged(&self, number: u64, timestamp: u64, parent_total_difficulty: Option<U256>) -> Rules {
+        let active = |activation: &Activation| match activation {
+            Activation::Block(block) => *block <= number,
+            Activation::Time(time) => *time <= timestamp,
+            // A terminal difficulty of zero is reached before the first block.
+            Activation::TotalDifficulty(terminal) => {
+                terminal.is_zero() || parent_total_difficulty.is_some_and(|total| total >= *terminal)
+            }
+        };
+        let fork = self.forks.iter().filter(|(_, activation)| active(activation)).map(|(fork, _)| *fork).max();
+        let blobs = self.blobs.iter().rev().find(|(time, _)| *time <= timestamp);
+        Rules {
+            fork: fork.unwrap_or(Fork::Frontier),
+            chain_id: self.chain_id,
+            blobs: blobs.map_or(BlobParameters::CANCUN, |(_, parameters)| *parameters),
+            deposit_contract: self.deposit_contract,
+            dao: self.dao == Some(number),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mainnet_changes_its_rules_at_the_first_block_of_each_fork() {
+        let spec = ChainSpec::mainnet();
+        for (number, time, fork) in [
+            (0, 0, Fork::Frontier),
+            (1_149_999, 0, Fork::Frontier),
+            (1_150_000, 0, Fork::Homestead),
+            (7_280_000, 0, Fork::Petersburg),
+            (12_964_999, 0, Fork::Berlin),
+            (12_965_000, 0, Fork::London),
+            (15_537_393, 0, Fork::London),
+            (15_537_394, 0, Fork::Paris),
+            (19_426_586, 1_710_338_134, Fork::Shanghai),
+            (19_426_587, 1_710_338_135, Fork::Cancun),
+            (23_935_694, 1_764_798_551, Fork::Osaka),
+        ] {
+            assert_eq!(spec.rules(number, time).fork, fork, "{number} {time}");
+        }
+        assert_eq!(spec.rules(23_935_694, 1_764_798_551).blobs, BlobParameters::PRAGUE);
+        assert_eq!(spec.rules(24_000_000, 1_765_290_070).blobs, BlobParameters::PRAGUE);
+        assert_eq!(spec.rules(24_000_000, 1_765_290_071).blobs, BlobParameters::BPO1);
+        assert!(spec.rules(1_920_000, 0).dao && !spec.rules(1_920_001, 0).dao);
+    }
+
+    #[test]
+    fn the_merge_by_total_difficulty_needs_to_be_told() {
+        let mut spec = ChainSpec::at(1, Fork::Paris);
+        spec.forks.last_mut().unwrap().1 = Activation::TotalDifficulty(U256::from(100));
+        assert_eq!(spec.rules(5, 5).fork, Fork::London);
+        assert_eq!(spec.rules_merged(5, 5, Some(U256::from(99))).fork, Fork::London);
+        assert_eq!(spec.rules_merged(5, 5, Some(U256::from(100))).fork, Fork::Paris);
+    }
+
+    #[test]
+    fn one_fork_from_the_first_block_on() {
+        for fork in Fork::ALL {
+            assert_eq!(ChainSpec::at(7, fork).rules(0, 0).fork, fork);
+        }
+        assert_eq!(ChainSpec::at(7, Fork::Prague).rules(0, 0).blobs, BlobParameters::PRAGUE);
+        assert_eq!(ChainSpec::at(7, Fork::Cancun).rules(0, 0).blobs, BlobParameters::CANCUN);
+    }
+
+    #[test]
+    fn the_price_of_blobs_follows_the_excess() {
+        // Values of the proposal's own test vectors, with Cancun's fraction.
+        for (excess, fee) in [(0, 1), (2_314_057, 1), (2_314_058, 2), (10 << 20, 23)] {
+            assert_eq!(BlobParameters::CANCUN.base_fee(excess), fee, "{excess}");
+        }
+        assert_eq!(BlobParameters::CANCUN.base_fee(u64::MAX), u128::MAX);
+        let steps = (0..100).map(|step| BlobParameters::CANCUN.base_fee(step * 3_338_477));
+        let steps: Vec<u128> = steps.collect();
+        assert!(steps.is_sorted(), "the price never falls as the excess grows");
+    }
+}

@@ -1,0 +1,161 @@
+//! A block, transaction by transaction.
+
+use evm::{BlockEnv, Executed, Fork, Rejection, Rules, TransactError, transact};
+use state::{EmptyAccounts, Overlay, StateDiff, View, ViewError};
+use types::{B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
+
+/// What is wanted besides the outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// A diff per transaction too: receipts before Byzantium hold the root after each.
+    pub diffs: bool,
+}
+
+/// What a block did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockOutcome {
+    /// One per transaction. Before Byzantium their state roots are zero: who knows the trie fills them from `diffs`.
+    pub receipts: Vec<Receipt>,
+    /// Gas of all transactions.
+    pub gas_used: u64,
+    /// Blob gas of all transactions.
+    pub blob_gas_used: u64,
+    /// Everything that changed.
+    pub diff: StateDiff,
+    /// Of each transaction, where asked; what happened before the first is in the first, what after the last nowhere.
+    pub diffs: Vec<StateDiff>,
+    /// From Prague on: what the execution layer asks of the consensus layer, each with its type's byte in front.
+    pub requests: Vec<Bytes>,
+    /// Wei that nobody has any more.
+    pub burned: U256,
+    /// Wei that the beneficiary got from transactions.
+    pub fees: U256,
+}
+
+/// Why a block has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExecError {
+    /// A transaction may not stand in this block.
+    #[error("transaction {index}: {rejection}")]
+    Rejected {
+        /// Which.
+        index: usize,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// A transaction could not be executed.
+    #[error("transaction {index}: {error}")]
+    Failed {
+        /// Which.
+        index: usize,
+        /// Why.
+        error: TransactError,
+    },
+    /// The state cannot be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+/// Executes a whole block over the state before it.
+pub fn execute(
+    rules: &Rules,
+    env: &BlockEnv,
+    transactions: &[Recovered],
+    withdrawals: &[Withdrawal],
+    view: &dyn View,
+    mode: Mode,
+) -> Result<BlockOutcome, ExecError> {
+    let mut builder = BlockBuilder::new(rules, env, view, mode)?;
+    builder.reserve(transactions.len());
+    for transaction in transactions {
+        builder.push(transaction)?;
+    }
+    builder.finish(withdrawals)
+}
+
+/// A block that grows.
+pub struct BlockBuilder<'a> {
+    rules: &'a Rules,
+    env: &'a BlockEnv,
+    overlay: Overlay<'a>,
+    mode: Mode,
+    outcome: BlockOutcome,
+}
+
+impl<'a> BlockBuilder<'a> {
+    /// Opens the block: does what comes before the first transaction.
+    pub fn new(rules: &'a Rules, env: &'a BlockEnv, view: &'a dyn View, mode: Mode) -> Result<Self, ExecError> {
+        Ok(Self { rules, env, overlay: Overlay::new(view), mode, outcome: BlockOutcome::default() })
+    }
+
+    fn reserve(&mut self, transactions: usize) {
+        self.outcome.receipts.reserve_exact(transactions);
+        // Two accounts each, if nobody appears twice.
+        self.overlay.reserve(2 * transactions);
+    }
+
+    /// Executes one more transaction. One that is refused leaves the block as it was, and the next may be tried.
+    pub fn push(&mut self, transaction: &Recovered) -> Result<Executed, ExecError> {
+        let index = self.outcome.receipts.len();
+        self.room(transaction).map_err(|rejection| ExecError::Rejected { index, rejection })?;
+        let executed = transact(self.rules, self.env, transaction, &mut self.overlay);
+        let mut executed = executed.map_err(|error| match error {
+            TransactError::Rejected(rejection) => ExecError::Rejected { index, rejection },
+            TransactError::View(error) => ExecError::View(error),
+            error => ExecError::Failed { index, error },
+        })?;
+        let outcome = &mut self.outcome;
+        outcome.gas_used += executed.gas_used;
+        outcome.blob_gas_used += executed.blob_gas_used;
+        outcome.burned += executed.burned;
+        outcome.fees += executed.tip;
+        outcome.receipts.push(Receipt {
+            kind: transaction.transaction.kind(),
+            outcome: if self.rules.has(Fork::Byzantium) {
+                receipt::Outcome::Status(executed.outcome.is_success())
+            } else {
+                receipt::Outcome::StateRoot(B256::ZERO)
+            },
+            cumulative_gas_used: outcome.gas_used,
+            logs: std::mem::take(&mut executed.logs),
+        });
+        if self.mode.diffs {
+            outcome.diffs.push(self.overlay.transaction_diff());
+        }
+        Ok(executed)
+    }
+
+    /// Whether the block has room for it.
+    fn room(&self, transaction: &Recovered) -> Result<(), Rejection> {
+        let transaction = &transaction.transaction;
+        let available = self.env.gas_limit - self.outcome.gas_used;
+        if transaction.gas_limit() > available {
+            return Err(Rejection::BlockGasExceeded { required: transaction.gas_limit(), available });
+        }
+        let used = self.outcome.blob_gas_used / evm::spec::chain::BLOB_GAS;
+        let max = self.rules.blobs.max - used;
+        let count = transaction.blob_hashes().len();
+        if count as u64 > max {
+            return Err(Rejection::TooManyBlobs { count, max });
+        }
+        Ok(())
+    }
+
+    /// Gas used so far.
+    pub fn gas_used(&self) -> u64 {
+        self.outcome.gas_used
+    }
+
+    /// Closes the block: does what comes after the last transaction.
+    pub fn finish(mut self, withdrawals: &[Withdrawal]) -> Result<BlockOutcome, ExecError> {
+        const GWEI: u64 = 1_000_000_000;
+        self.overlay.begin();
+        for withdrawal in withdrawals {
+            let account = self.overlay.load(&withdrawal.address)?;
+            self.overlay.credit(account, U256::from(withdrawal.amount) * U256::from(GWEI));
+        }
+        self.overlay.settle(EmptyAccounts::Cleared)?;
+        self.outcome.diff = self.overlay.diff();
+        Ok(self.outcome)
+    }
+}
