@@ -1,10 +1,12 @@
 //! One transaction: Ethereum's rules from Frontier to Osaka, over a state's overlay.
 //!
+//! - [`precompiles`]: contracts that are part of the rules.
 //! - [`spec`]: forks, prices, chains: configuration as data.
 //! - [`transact`]: a transaction from validation to settlement.
 //!
 //! Knows no other transaction, no block around it but the values of [`BlockEnv`], no disk and no clock.
 
+pub mod precompiles;
 pub mod spec;
 pub mod transact;
 
