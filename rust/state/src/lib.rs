@@ -12,6 +12,7 @@
 pub mod diff;
 pub mod ledger;
 pub mod overlay;
+pub mod roots;
 pub mod view;
 
 pub use diff::{AccountDiff, SlotDiff, StateDiff};

@@ -1,0 +1,266 @@
+//! Ethereum's secure trie over stored nodes: the state root and the storage roots below it.
+//!
+//! Keys are hashes of addresses and slots. Cost follows what a diff changes, never the size of the state.
+
+use alloy_rlp::Decodable;
+use rayon::prelude::*;
+use types::{Account, Address, B256, Bytes, EMPTY_ROOT, LeafAccount, U256};
+
+use super::edit::{self, Change, Edited, Place, Task};
+use super::node::{NodeError, Path};
+use crate::{AccountDiff, LedgerError, MemoryState, NodeKey, SlotDiff, StateDiff, TrieNodes};
+
+/// Why there is no root. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RootError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A stored node is not what a trie holds: the store is damaged.
+    #[error("{} is damaged: {reason}", describe(.key))]
+    Malformed {
+        /// Where it stands.
+        key: NodeKey,
+        /// What is wrong with it.
+        reason: NodeError,
+    },
+    /// A stored node is missing: the store is damaged.
+    #[error("{} is missing", describe(.0))]
+    Missing(NodeKey),
+    /// The trie holds another account than the diff starts from.
+    #[error("{address} is {held:?} in the trie, but the diff starts from {before:?}")]
+    AccountBefore {
+        /// Whose account.
+        address: Address,
+        /// What the diff says.
+        before: Box<Option<Account>>,
+        /// What the trie holds.
+        held: Box<Option<Account>>,
+    },
+    /// The trie holds another value than the diff starts from.
+    #[error("slot {slot} is {held} in the trie, but the diff starts from {before}")]
+    SlotBefore {
+        /// Which slot.
+        slot: U256,
+        /// What the diff says.
+        before: U256,
+        /// What the trie holds.
+        held: U256,
+    },
+    /// The diff removes an account, but not all of its slots.
+    #[error("{address} is removed, but storage stays behind under root {storage_root}")]
+    StorageLeft {
+        /// Whose account.
+        address: Address,
+        /// Root of what is left.
+        storage_root: B256,
+    },
+}
+
+fn describe(key: &NodeKey) -> String {
+    let path: String = key.path.iter().map(|nibble| format!("{nibble:x}")).collect();
+    match key.owner {
+        Some(owner) => format!("trie node \"{path}\" of the storage of {owner}"),
+        None => format!("trie node \"{path}\" of the state"),
+    }
+}
+
+/// What a diff makes of the trie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootUpdate {
+    /// The state root afterwards.
+    pub root: B256,
+    /// Nodes to write (Some) or remove (None), ascending by key: exactly those that differ.
+    pub nodes: Vec<(NodeKey, Option<Bytes>)>,
+    /// What stood at the same keys, in the same order: written back, it undoes `nodes`.
+    pub replaced: Vec<(NodeKey, Option<Bytes>)>,
+}
+
+/// The root after `diff`, and the nodes that it changes. `nodes` stays as it is: the caller writes.
+///
+/// # Errors
+/// [`RootError`] where the stored trie is damaged, cannot be read, or is not the one that the diff starts from.
+pub fn apply(nodes: &dyn TrieNodes, diff: &StateDiff) -> Result<RootUpdate, RootError> {
+    let addresses: Vec<&[u8]> = diff.accounts.iter().map(|(address, _)| address.as_slice()).collect();
+    let hashes = hash_all(&addresses);
+
+    let mut order: Vec<usize> = (0..hashes.len()).collect();
+    order.sort_unstable_by_key(|&index| hashes[index]);
+
+    let with_slots: Vec<usize> =
+        order.iter().copied().filter(|&index| !diff.accounts[index].1.slots.is_empty()).collect();
+    let slots: Vec<Vec<SlotChange>> =
+        with_slots.par_iter().with_min_len(64).map(|&index| slot_changes(&diff.accounts[index].1.slots)).collect();
+    let tasks: Vec<_> =
+        with_slots.iter().zip(&slots).map(|(&index, changes)| Task { owner: Some(hashes[index]), changes }).collect();
+    let storage = edit::run(nodes, &tasks)?;
+
+    let mut storage_roots = with_slots.iter().zip(&storage).peekable();
+    let changes: Vec<AccountChange<'_>> = order
+        .iter()
+        .map(|&index| {
+            let (address, change) = &diff.accounts[index];
+            let edited = storage_roots.next_if(|(with_slots, _)| **with_slots == index);
+            let storage_root = edited.and_then(|(_, edited)| edited.root);
+            AccountChange { key: Path::of_key(hashes[index].as_slice()), address, change, storage_root }
+        })
+        .collect();
+    let state = edit::run(nodes, &[Task { owner: None, changes: &changes }])?.remove(0);
+
+    let root = match state.root {
+        Some(root) => root,
+        None => stored_root(nodes)?,
+    };
+    let mut update = RootUpdate { root, ..RootUpdate::default() };
+    update.extend(None, state);
+    for (&index, edited) in with_slots.iter().zip(storage) {
+        update.extend(Some(hashes[index]), edited);
+    }
+    Ok(update)
+}
+
+/// The root that the stored nodes have now.
+pub fn stored_root(nodes: &dyn TrieNodes) -> Result<B256, RootError> {
+    let root = nodes.node(&NodeKey { owner: None, path: Vec::new() })?;
+    Ok(root.map_or(EMPTY_ROOT, types::keccak256))
+}
+
+/// The root over a list (transactions, receipts, withdrawals): each item's encoding under the RLP of its index.
+pub fn ordered_root<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> B256 {
+    let mut changes: Vec<ItemChange> = items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| ItemChange {
+            key: Path::of_key(&alloy_rlp::encode(index)),
+            value: Bytes::copy_from_slice(item.as_ref()),
+        })
+        .collect();
+    changes.sort_unstable_by_key(|change| change.key);
+    let edited =
+        edit::run(&NoNodes, &[Task { owner: None, changes: &changes }]).expect("an empty trie cannot be damaged");
+    edited[0].root.unwrap_or(EMPTY_ROOT)
+}
+
+/// The root of a whole state.
+pub fn state_root(state: &MemoryState) -> B256 {
+    apply(&NoNodes, &state.to_diff()).expect("an empty trie cannot be damaged").root
+}
+
+/// A trie that holds nothing yet.
+struct NoNodes;
+
+impl TrieNodes for NoNodes {
+    fn node(&self, _: &NodeKey) -> Result<Option<Bytes>, LedgerError> {
+        Ok(None)
+    }
+}
+
+impl RootUpdate {
+    fn extend(&mut self, owner: Option<B256>, edited: Edited) {
+        self.nodes.reserve(edited.places.len());
+        self.replaced.reserve(edited.places.len());
+        for Place { path, before, after } in edited.places {
+            let key = NodeKey { owner, path: path.to_vec() };
+            self.nodes.push((key.clone(), after));
+            self.replaced.push((key, before));
+        }
+    }
+}
+
+fn hash_all(inputs: &[&[u8]]) -> Vec<B256> {
+    let mut hashes = vec![B256::ZERO; inputs.len()];
+    kernels::keccak256_many(inputs, &mut hashes);
+    hashes
+}
+
+/// A slot's change, under the hash of its key.
+struct SlotChange {
+    key: Path,
+    slot: SlotDiff,
+}
+
+fn slot_changes(slots: &[SlotDiff]) -> Vec<SlotChange> {
+    let keys: Vec<[u8; 32]> = slots.iter().map(|slot| slot.key.to_be_bytes()).collect();
+    let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+    let hashes = hash_all(&keys);
+    let mut changes: Vec<SlotChange> = hashes
+        .iter()
+        .zip(slots)
+        .map(|(hash, slot)| SlotChange { key: Path::of_key(hash.as_slice()), slot: *slot })
+        .collect();
+    changes.sort_unstable_by_key(|change| change.key);
+    changes
+}
+
+impl Change for SlotChange {
+    fn key(&self) -> &Path {
+        &self.key
+    }
+
+    fn value(&self, held: Option<&Bytes>) -> Result<Option<Bytes>, RootError> {
+        let SlotDiff { key: slot, before, after } = self.slot;
+        let value = held.map_or(Ok(U256::ZERO), |rlp| decode_value(rlp, &self.key))?;
+        if value != before {
+            return Err(RootError::SlotBefore { slot, before, held: value });
+        }
+        Ok((!after.is_zero()).then(|| alloy_rlp::encode(after).into()))
+    }
+}
+
+/// An account's change, under the hash of its address.
+struct AccountChange<'d> {
+    key: Path,
+    address: &'d Address,
+    change: &'d AccountDiff,
+    /// None: the storage root that the leaf has already.
+    storage_root: Option<B256>,
+}
+
+impl Change for AccountChange<'_> {
+    fn key(&self) -> &Path {
+        &self.key
+    }
+
+    fn value(&self, held: Option<&Bytes>) -> Result<Option<Bytes>, RootError> {
+        let (address, before) = (*self.address, self.change.before);
+        let held: Option<LeafAccount> = held.map(|rlp| decode_value(rlp, &self.key)).transpose()?;
+        let held_account = held.map(|leaf| leaf.account());
+        if held_account != before {
+            return Err(RootError::AccountBefore { address, before: before.into(), held: held_account.into() });
+        }
+        let storage_root = self.storage_root.or(held.map(|leaf| leaf.storage_root)).unwrap_or(EMPTY_ROOT);
+        match &self.change.after {
+            Some(account) => Ok(Some(alloy_rlp::encode(LeafAccount::new(account, storage_root)).into())),
+            None if storage_root == EMPTY_ROOT => Ok(None),
+            None => Err(RootError::StorageLeft { address, storage_root }),
+        }
+    }
+}
+
+/// Decodes what a leaf of the state or of a storage trie holds.
+fn decode_value<T: Decodable>(mut rlp: &[u8], key: &Path) -> Result<T, RootError> {
+    let decoded = T::decode(&mut rlp).and_then(|value| match rlp {
+        [] => Ok(value),
+        _ => Err(alloy_rlp::Error::UnexpectedLength),
+    });
+    decoded.map_err(|error| {
+        let key = NodeKey { owner: None, path: key.to_vec() };
+        RootError::Malformed { key, reason: error.into() }
+    })
+}
+
+/// A list's item, under the RLP of its index.
+struct ItemChange {
+    key: Path,
+    value: Bytes,
+}
+
+impl Change for ItemChange {
+    fn key(&self) -> &Path {
+        &self.key
+    }
+
+    fn value(&self, _: Option<&Bytes>) -> Result<Option<Bytes>, RootError> {
+        Ok(Some(self.value.clone()))
+    }
+}
