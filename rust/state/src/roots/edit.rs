@@ -116,8 +116,9 @@ fn pair_up(mut before: Stored, mut after: Stored) -> Vec<Place> {
             places.push(Place { path, before: Some(gone), after: None });
         }
         let held = before.next_if(|(held, _)| *held == path).map(|(_, node)| node);
-        debug_assert_ne!(held.as_ref(), Some(&now), "a node was replaced by itself");
-        places.push(Place { path, before: held, after: Some(now) });
+        if held.as_ref() != Some(&now) {
+            places.push(Place { path, before: held, after: Some(now) });
+        }
     }
     places.extend(before.map(|(path, gone)| Place { path, before: Some(gone), after: None }));
     places

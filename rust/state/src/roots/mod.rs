@@ -8,5 +8,8 @@ mod edit;
 mod node;
 pub mod trie;
 
+#[cfg(test)]
+mod tests;
+
 pub use node::NodeError;
 pub use trie::{RootError, RootUpdate, ordered_root, state_root};

@@ -38,8 +38,10 @@ pub enum RootError {
         held: Box<Option<Account>>,
     },
     /// The trie holds another value than the diff starts from.
-    #[error("slot {slot} is {held} in the trie, but the diff starts from {before}")]
+    #[error("slot {slot} of {address} is {held} in the trie, but the diff starts from {before}")]
     SlotBefore {
+        /// Whose slot.
+        address: Address,
         /// Which slot.
         slot: U256,
         /// What the diff says.
@@ -89,8 +91,8 @@ pub fn apply(nodes: &dyn TrieNodes, diff: &StateDiff) -> Result<RootUpdate, Root
 
     let with_slots: Vec<usize> =
         order.iter().copied().filter(|&index| !diff.accounts[index].1.slots.is_empty()).collect();
-    let slots: Vec<Vec<SlotChange>> =
-        with_slots.par_iter().with_min_len(64).map(|&index| slot_changes(&diff.accounts[index].1.slots)).collect();
+    let slots: Vec<Vec<SlotChange<'_>>> =
+        with_slots.par_iter().with_min_len(64).map(|&index| slot_changes(&diff.accounts[index])).collect();
     let tasks: Vec<_> =
         with_slots.iter().zip(&slots).map(|(&index, changes)| Task { owner: Some(hashes[index]), changes }).collect();
     let storage = edit::run(nodes, &tasks)?;
@@ -174,34 +176,37 @@ fn hash_all(inputs: &[&[u8]]) -> Vec<B256> {
 }
 
 /// A slot's change, under the hash of its key.
-struct SlotChange {
+struct SlotChange<'d> {
     key: Path,
-    slot: SlotDiff,
+    address: &'d Address,
+    slot: &'d SlotDiff,
 }
 
-fn slot_changes(slots: &[SlotDiff]) -> Vec<SlotChange> {
+fn slot_changes((address, change): &(Address, AccountDiff)) -> Vec<SlotChange<'_>> {
+    let slots = &change.slots;
     let keys: Vec<[u8; 32]> = slots.iter().map(|slot| slot.key.to_be_bytes()).collect();
     let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
     let hashes = hash_all(&keys);
-    let mut changes: Vec<SlotChange> = hashes
+    let mut changes: Vec<SlotChange<'_>> = hashes
         .iter()
         .zip(slots)
-        .map(|(hash, slot)| SlotChange { key: Path::of_key(hash.as_slice()), slot: *slot })
+        .map(|(hash, slot)| SlotChange { key: Path::of_key(hash.as_slice()), address, slot })
         .collect();
     changes.sort_unstable_by_key(|change| change.key);
     changes
 }
 
-impl Change for SlotChange {
+impl Change for SlotChange<'_> {
     fn key(&self) -> &Path {
         &self.key
     }
 
     fn value(&self, held: Option<&Bytes>) -> Result<Option<Bytes>, RootError> {
-        let SlotDiff { key: slot, before, after } = self.slot;
-        let value = held.map_or(Ok(U256::ZERO), |rlp| decode_value(rlp, &self.key))?;
+        let SlotDiff { key: slot, before, after } = *self.slot;
+        let address = *self.address;
+        let value = held.map_or(Ok(U256::ZERO), |rlp| decode_value(rlp, Some(&address), &self.key))?;
         if value != before {
-            return Err(RootError::SlotBefore { slot, before, held: value });
+            return Err(RootError::SlotBefore { address, slot, before, held: value });
         }
         Ok((!after.is_zero()).then(|| alloy_rlp::encode(after).into()))
     }
@@ -223,7 +228,7 @@ impl Change for AccountChange<'_> {
 
     fn value(&self, held: Option<&Bytes>) -> Result<Option<Bytes>, RootError> {
         let (address, before) = (*self.address, self.change.before);
-        let held: Option<LeafAccount> = held.map(|rlp| decode_value(rlp, &self.key)).transpose()?;
+        let held: Option<LeafAccount> = held.map(|rlp| decode_value(rlp, None, &self.key)).transpose()?;
         let held_account = held.map(|leaf| leaf.account());
         if held_account != before {
             return Err(RootError::AccountBefore { address, before: before.into(), held: held_account.into() });
@@ -237,14 +242,14 @@ impl Change for AccountChange<'_> {
     }
 }
 
-/// Decodes what a leaf of the state or of a storage trie holds.
-fn decode_value<T: Decodable>(mut rlp: &[u8], key: &Path) -> Result<T, RootError> {
+/// Decodes what a leaf holds: of the state, or of somebody's storage.
+fn decode_value<T: Decodable>(mut rlp: &[u8], storage_of: Option<&Address>, key: &Path) -> Result<T, RootError> {
     let decoded = T::decode(&mut rlp).and_then(|value| match rlp {
         [] => Ok(value),
         _ => Err(alloy_rlp::Error::UnexpectedLength),
     });
     decoded.map_err(|error| {
-        let key = NodeKey { owner: None, path: key.to_vec() };
+        let key = NodeKey { owner: storage_of.map(types::keccak256), path: key.to_vec() };
         RootError::Malformed { key, reason: error.into() }
     })
 }
