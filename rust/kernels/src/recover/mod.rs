@@ -1,0 +1,79 @@
+//! Public keys from signatures, many at once: secp256k1's recovery for whoever has more than a few.
+//!
+//! [`recover_batch`] gives for every signed hash the key that libsecp256k1 gives, or the reason why there is none. On
+//! processors with AVX-512 and its 52-bit multiply-add, signatures are worked on by eights, several times faster than one after
+//! the other; small batches, other processors and the rare case that the batched formulas do not cover go to libsecp256k1.
+//!
+//! **Everything here is public data.** Signatures and hashes come from the network, keys follow from them: time and
+//! memory access depend on the values, and nothing here may ever be used with a secret.
+//!
+//! One call works on one core. To use all, cut the input in pieces of a few hundred and give each core its own.
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // Vector registers as arrays, and the call into code compiled for another instruction set.
+mod ifma;
+mod range;
+mod single;
+
+use alloy_primitives::{Address, B256};
+
+use crate::keccak256_many;
+
+/// A hash and the signature that somebody made of it, numbers big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedHash {
+    /// What was signed.
+    pub hash: [u8; 32],
+    /// The x of the signer's random point modulo the group's order n.
+    pub r: [u8; 32],
+    /// The proof.
+    pub s: [u8; 32],
+    /// Which point: bit 0 says that its y is odd, bit 1 that its x is r + n.
+    pub recovery_id: u8,
+}
+
+/// A point of the curve: x and y, big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PublicKey(pub [u8; 64]);
+
+/// Why a signature has no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecoverError {
+    /// `r` or `s` is zero or not below the curve's order.
+    #[error("signature value out of range")]
+    OutOfRange,
+    /// No point of the curve belongs to this signature and hash.
+    #[error("signature does not belong to any key")]
+    NoKey,
+    /// A recovery identifier is 0, 1, 2 or 3.
+    #[error("recovery identifier {got} is not in 0..=3")]
+    InvalidRecoveryId {
+        /// The one that came.
+        got: u8,
+    },
+}
+
+/// Below this many signatures libsecp256k1 is as fast.
+#[cfg(target_arch = "x86_64")]
+const BATCH_MIN: usize = 4;
+
+/// The key of every signed hash, in the same order.
+pub fn recover_batch(signed: &[SignedHash]) -> Vec<Result<PublicKey, RecoverError>> {
+    #[cfg(target_arch = "x86_64")]
+    if signed.len() >= BATCH_MIN && ifma::is_available() {
+        let mut keys = vec![Err(RecoverError::NoKey); signed.len()];
+        ifma::recover(signed, &mut keys);
+        return keys;
+    }
+    signed.iter().map(single::recover).collect()
+}
+
+/// The address of every signed hash's key, in the same order: the last 20 bytes of the key's Keccak-256.
+pub fn recover_addresses(signed: &[SignedHash]) -> Vec<Result<Address, RecoverError>> {
+    let keys = recover_batch(signed);
+    let found: Vec<&[u8]> = keys.iter().flatten().map(|key| key.0.as_slice()).collect();
+    let mut hashes = vec![B256::ZERO; found.len()];
+    keccak256_many(&found, &mut hashes);
+    let mut hashes = hashes.into_iter();
+    keys.into_iter().map(|key| key.map(|_| Address::from_word(hashes.next().expect("one hash for each key")))).collect()
+}
