@@ -1,9 +1,12 @@
 //! Vector code: the same answer as a plain loop, several at once.
 //!
-//! Knows no blockchain. Each kernel has a portable twin and one file per instruction set, chosen once at run time.
+//! Knows no blockchain. Each kernel has a portable twin and one file per instruction set; [`Simd`] says which of them
+//! this process uses.
 
 pub mod keccak;
 pub mod recover;
+pub mod simd;
 
 pub use keccak::keccak256_many;
 pub use recover::{recover_addresses, recover_batch};
+pub use simd::{Simd, SimdError};
