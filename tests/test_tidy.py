@@ -125,11 +125,7 @@ def test_python_rooms_use_only_what_the_architecture_allows() -> None:
             continue
         assert room in floor_of, f"{relative(path)}: room '{room}' is not in the graph"
         for used in set(imported_rooms(path, package)) & set(floor_of):
-            allowed = (
-                used == room
-                or floor_of[used] < floor_of[room]
-                or used in PYTHON_NEIGHBOURS.get(room, set())
-            )
+            allowed = used == room or floor_of[used] < floor_of[room] or used in PYTHON_NEIGHBOURS.get(room, set())
             if room == "orders":
                 allowed = used == room or used in ORDERS_MAY_USE
             if not allowed:

@@ -8,7 +8,15 @@ from asv_bench.promises.row import Row, WrongAnswer
 
 
 def row(**changes: object) -> Row:
-    fields: dict[str, object] = {"name": "n", "kind": "faster", "ours": 1.0, "theirs": 2.0, "rival": "r", "unit": "s", "target": 2.0}
+    fields: dict[str, object] = {
+        "name": "n",
+        "kind": "faster",
+        "ours": 1.0,
+        "theirs": 2.0,
+        "rival": "r",
+        "unit": "s",
+        "target": 2.0,
+    }
     return Row.from_json({**fields, **changes})
 
 

@@ -1,0 +1,366 @@
+"""Every way in which execlayer says no: one class for each reason, its numbers as attributes.
+
+Catch as broadly as you like: all are :class:`ExeclayerError`; each family (a transaction that is refused, a genesis that
+can't be used, a store that can't be opened …) has a class of its own. After any of them the chain is as it was.
+
+Rust raises these classes by name (``rust/py/src/error.rs``); a test holds both lists against each other. A transaction
+that runs and fails is no error but an outcome, and travels in its receipt.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ExeclayerError(Exception):
+    """Anything that execlayer refuses to do, or cannot do."""
+
+    fields: ClassVar[tuple[str, ...]] = ()
+    """Names of the attributes that say what was wrong."""
+
+    def __init_subclass__(cls) -> None:
+        cls.fields = (*cls.fields, *cls.__annotations__)
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        if set(fields) != set(self.fields):
+            raise TypeError(f"{type(self).__name__} has {self.fields}, got {tuple(fields)}")
+        super().__init__(message)
+        self.__dict__.update(fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), {name: getattr(self, name) for name in self.fields})
+
+
+def _rebuild(cls: type[ExeclayerError], message: str, fields: dict[str, Any]) -> ExeclayerError:
+    return cls(message, **fields)
+
+
+class InternalError(ExeclayerError, RuntimeError):
+    """A bug in execlayer: something that can't happen did. Please report it."""
+
+
+class InvalidArgument(ExeclayerError, ValueError):
+    """An argument of a call is of the wrong type or out of range."""
+
+    field: str
+    value: Any
+    expected: str
+
+
+class InvalidConfig(ExeclayerError, ValueError):
+    """A setting is unknown, or its value can't be used."""
+
+    field: str
+    value: Any
+    reason: str
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+class InvalidKey(ExeclayerError, ValueError):
+    """32 bytes that are no secret key."""
+
+
+# ---- genesis --------------------------------------------------------------------------------------------------------
+
+
+class InvalidGenesis(ExeclayerError, ValueError):
+    """A genesis that can't be used."""
+
+
+class GenesisNotJson(InvalidGenesis):
+    """The text is not JSON."""
+
+    reason: str
+
+
+class GenesisFieldMissing(InvalidGenesis):
+    """A field that must be there is not."""
+
+    path: str
+
+
+class GenesisFieldInvalid(InvalidGenesis):
+    """A field does not hold what it should."""
+
+    path: str
+    value: str
+    expected: str
+
+
+# ---- transactions ---------------------------------------------------------------------------------------------------
+
+
+class InvalidTransaction(ExeclayerError, ValueError):
+    """Bytes that are no transaction, or one that nobody signed."""
+
+
+class UnknownTransactionKind(InvalidTransaction):
+    """The first byte names a kind that nobody knows."""
+
+    kind: int
+
+
+class MalformedTransaction(InvalidTransaction):
+    """The bytes are not this kind's RLP."""
+
+    reason: str
+
+
+class SignatureOutOfRange(InvalidTransaction):
+    """``r`` or ``s`` is zero or not below the curve's order."""
+
+
+class SignatureWithoutKey(InvalidTransaction):
+    """No key made this signature."""
+
+
+class TransactionRejected(ExeclayerError):
+    """A transaction that may not stand in a block, or not wait for one."""
+
+
+class KindNotEnabled(TransactionRejected):
+    """This kind does not exist at this fork."""
+
+    kind: int
+    fork: str
+
+
+class WrongChain(TransactionRejected):
+    """Signed for another chain."""
+
+    expected: int
+    actual: int
+
+
+class ProtectedTooEarly(TransactionRejected):
+    """A legacy transaction with a chain id, before replay protection came."""
+
+    fork: str
+
+
+class HighSignature(TransactionRejected):
+    """``s`` is in the upper half of the curve's order."""
+
+    s: int
+
+
+class BlockGasExceeded(TransactionRejected):
+    """It does not fit into what is left of the block."""
+
+    required: int
+    available: int
+
+
+class GasLimitTooHigh(TransactionRejected):
+    """More gas than any transaction may ask for."""
+
+    limit: int
+    max: int
+
+
+class InsufficientGas(TransactionRejected):
+    """The gas limit does not even pay for being a transaction."""
+
+    required: int
+    available: int
+
+
+class InsufficientFloorGas(TransactionRejected):
+    """The gas limit is below what the call data costs at least."""
+
+    required: int
+    available: int
+
+
+class FeeTooLow(TransactionRejected):
+    """The fee cap is below the block's base fee."""
+
+    base_fee: int
+    max_fee: int
+
+
+class TipAboveFee(TransactionRejected):
+    """The tip is above the fee cap."""
+
+    tip: int
+    max_fee: int
+
+
+class InvalidNonce(TransactionRejected):
+    """Not the sender's next nonce."""
+
+    expected: int
+    actual: int
+
+
+class NonceTooLow(InvalidNonce):
+    """The nonce was used by a transaction that is in a block."""
+
+
+class NonceExhausted(TransactionRejected):
+    """2**64 - 1: the sender can never send again."""
+
+
+class InsufficientBalance(TransactionRejected):
+    """The sender cannot pay value and the highest cost."""
+
+    required: int
+    available: int
+
+
+class InsufficientFunds(InsufficientBalance):
+    """The sender could not pay for all that it has waiting."""
+
+
+class SenderHasCode(TransactionRejected):
+    """Contracts don't sign transactions."""
+
+    sender: str
+    code_hash: str
+
+
+class InitCodeTooLong(TransactionRejected):
+    """Creation code above the limit."""
+
+    length: int
+    max: int
+
+
+class NoBlobs(TransactionRejected):
+    """A blob transaction without blobs."""
+
+
+class TooManyBlobs(TransactionRejected):
+    """More blobs than a transaction or the block may hold."""
+
+    count: int
+    max: int
+
+
+class BlobVersion(TransactionRejected):
+    """A blob hash of unknown version."""
+
+    index: int
+    version: int
+
+
+class BlobFeeTooLow(TransactionRejected):
+    """The blob fee cap is below the block's price."""
+
+    base_fee: int
+    max_fee: int
+
+
+class CannotCreate(TransactionRejected):
+    """This kind cannot create a contract."""
+
+    kind: int
+
+
+class NoAuthorizations(TransactionRejected):
+    """A delegating transaction that delegates nothing."""
+
+
+class AlreadyKnown(TransactionRejected):
+    """It waits already."""
+
+    hash: str
+
+
+class ReplacementUnderpriced(TransactionRejected):
+    """Same sender and nonce as one that waits, without paying enough more."""
+
+    required: int
+    actual: int
+
+
+class Oversized(TransactionRejected):
+    """Too long."""
+
+    actual: int
+    limit: int
+
+
+class SenderFull(TransactionRejected):
+    """The sender has as many waiting as one may have."""
+
+    sender: str
+    limit: int
+
+
+class PoolFull(TransactionRejected):
+    """The pool is full of transactions that pay at least as much."""
+
+    tip: int
+    transactions: int
+
+
+# ---- state and store ------------------------------------------------------------------------------------------------
+
+
+class StateUnavailable(ExeclayerError):
+    """The state can't be read."""
+
+
+class StateUnreadable(StateUnavailable):
+    """The place where the state lives failed."""
+
+    reason: str
+
+
+class StateMissing(StateUnavailable):
+    """A state that is only partly here: these would have to be fetched."""
+
+    accounts: int
+    slots: int
+
+
+class CodeMissing(StateUnavailable):
+    """An account names code that nobody holds."""
+
+    hash: str
+
+
+class StoreError(ExeclayerError):
+    """The store can't be opened or written."""
+
+
+class StoreInUse(StoreError):
+    """The folder is held by another process."""
+
+    path: str
+    pid: int
+
+
+class StoreSchema(StoreError):
+    """Written by another version of execlayer."""
+
+    path: str
+    found: int
+    expected: int
+
+
+class StoreFull(StoreError):
+    """No room left; nothing was written."""
+
+    path: str
+
+
+class StoreReadOnly(StoreError):
+    """Opened to read only."""
+
+
+class StoreDamaged(StoreError):
+    """What was read back is not what was written."""
+
+    reason: str
+
+
+class StoreIo(StoreError):
+    """The system said no."""
+
+    action: str
+    path: str
+    reason: str
