@@ -1,7 +1,7 @@
 """Every way in which execlayer says no: one class for each reason, its numbers as attributes.
 
-Catch as broadly as you like: all are :class:`ExeclayerError`; each family (a transaction that is refused, a genesis that
-can't be used, a store that can't be opened …) has a class of its own. After any of them the chain is as it was.
+Catch as broadly as you like: all are :class:`ExeclayerError`; each family (a transaction that is refused, a genesis
+that can't be used, a store that can't be opened …) has a class of its own. After any of them the chain is as it was.
 
 Rust raises these classes by name (``rust/py/src/error.rs``); a test holds both lists against each other. A transaction
 that runs and fails is no error but an outcome, and travels in its receipt.
