@@ -1,14 +1,20 @@
 //! One transaction: Ethereum's rules from Frontier to Osaka, over a state's overlay.
 //!
+//! - [`frame`]: a message with everything it calls, run by the interpreter.
 //! - [`precompiles`]: contracts that are part of the rules.
 //! - [`spec`]: forks, prices, chains: configuration as data.
 //! - [`transact`]: a transaction from validation to settlement.
 //!
 //! Knows no other transaction, no block around it but the values of [`BlockEnv`], no disk and no clock.
 
+mod analysis;
+pub mod frame;
+mod instructions;
+mod interpreter;
 pub mod precompiles;
 pub mod spec;
 pub mod transact;
 
-pub use spec::{Activation, BlobParameters, BlockEnv, ChainSpec, Fork, Rules};
+pub use interpreter::{HaltReason, Instructions};
+pub use spec::{Activation, BlobParameters, BlockEnv, ChainSpec, Fork, GasError, GasSchedule, Rules};
 pub use transact::{Executed, Outcome, Rejection, Terms, TransactError, transact, validate};

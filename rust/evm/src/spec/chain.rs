@@ -2,9 +2,12 @@
 //!
 //! A [`ChainSpec`] is configuration; [`ChainSpec::rules`] is what it says about one block, and what execution takes.
 
+use std::sync::Arc;
+
 use types::{Address, B256, U256};
 
 use super::Fork;
+use crate::interpreter::Instructions;
 
 /// When a fork begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,8 @@ pub struct Rules {
     pub deposit_contract: Address,
     /// This block moves the DAO's balances.
     pub dao: bool,
+    /// The opcodes and their prices.
+    pub instructions: Arc<Instructions>,
 }
 
 impl Rules {
@@ -221,12 +226,14 @@ impl ChainSpec {
         };
         let fork = self.forks.iter().filter(|(_, activation)| active(activation)).map(|(fork, _)| *fork).max();
         let blobs = self.blobs.iter().rev().find(|(time, _)| *time <= timestamp);
+        let fork = fork.unwrap_or(Fork::Frontier);
         Rules {
-            fork: fork.unwrap_or(Fork::Frontier),
+            fork,
             chain_id: self.chain_id,
             blobs: blobs.map_or(BlobParameters::CANCUN, |(_, parameters)| *parameters),
             deposit_contract: self.deposit_contract,
             dao: self.dao == Some(number),
+            instructions: Instructions::of(fork).clone(),
         }
     }
 }

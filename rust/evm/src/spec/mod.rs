@@ -2,6 +2,9 @@
 
 pub mod chain;
 pub mod fork;
+pub mod gas;
+pub mod opcodes;
 
 pub use chain::{Activation, BlobParameters, BlockEnv, ChainSpec, Rules};
 pub use fork::{Fork, UnknownFork};
+pub use gas::{GasError, GasSchedule};

@@ -1,0 +1,432 @@
+//! Frames: message calls and creations inside one transaction.
+//!
+//! [`run`] runs one message to its end, with everything it calls. Frames stand in a list of their own, not on the
+//! native stack, so depth 1,024 costs memory and cannot overflow anything. Each frame has a checkpoint of the overlay:
+//! one that fails leaves no trace but its gas.
+
+use std::{mem, sync::Arc};
+
+use state::{AccountId, Checkpoint, Overlay, ViewError};
+use types::{Address, B256, Bytes, U256};
+
+use crate::{
+    analysis::Code,
+    interpreter::{self, Exit, Flow, HaltReason, memory::Memory, stack::Stack},
+    precompiles::{self, Answer},
+    spec::{BlockEnv, Fork, GasSchedule, Rules},
+};
+
+/// Calls within calls.
+const DEPTH_LIMIT: usize = 1_024;
+
+/// Most bytes of code, from Spurious Dragon on (EIP-170).
+const CODE_LIMIT: usize = 24_576;
+
+/// What the code of a delegated account begins with (EIP-7702); the delegate's address follows.
+const DELEGATION: [u8; 3] = [0xef, 0x01, 0x00];
+
+/// The account that this code delegates to, if it does.
+pub fn delegation(code: &[u8]) -> Option<Address> {
+    let address = code.strip_prefix(&DELEGATION)?;
+    (address.len() == 20).then(|| Address::from_slice(address))
+}
+
+/// The code that delegates to `address`.
+pub fn delegation_to(address: Address) -> Bytes {
+    [&DELEGATION[..], address.as_slice()].concat().into()
+}
+
+/// What kind of message it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To an account and its own code.
+    Call,
+    /// Another's code, as this account.
+    CallCode,
+    /// Another's code, as this account, in the name of its caller.
+    DelegateCall,
+    /// A call that may change nothing.
+    StaticCall,
+    /// Makes a contract.
+    Create,
+}
+
+/// What one frame is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Which kind.
+    pub kind: Kind,
+    /// Nothing may change.
+    pub is_static: bool,
+    /// Who asks.
+    pub caller: Address,
+    /// As whom the code runs; the address of the contract to make.
+    pub target: Address,
+    /// Whose code runs; unused for a creation.
+    pub code_from: Address,
+    /// Wei that come along (a delegate call only shows them).
+    pub value: U256,
+    /// Call data, or the code that makes the contract.
+    pub input: Bytes,
+    /// Gas that it may use.
+    pub gas: u64,
+}
+
+/// How a frame ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Done.
+    Success,
+    /// Undone, by its own wish.
+    Revert,
+    /// Undone, with all its gas gone unless the reason says otherwise.
+    Halt(HaltReason),
+}
+
+/// What a frame leaves to whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameResult {
+    /// How it ended.
+    pub status: Status,
+    /// What it returned, or why it reverted; the code of a contract made.
+    pub output: Bytes,
+    /// Gas that is left of what it was given.
+    pub gas_left: u64,
+    /// The contract made.
+    pub created: Option<Address>,
+}
+
+/// What a transaction's frames run on.
+pub struct Machine<'a, 'v> {
+    /// The block's rules.
+    pub rules: &'a Rules,
+    /// The block.
+    pub block: &'a BlockEnv,
+    /// The state.
+    pub overlay: &'a mut Overlay<'v>,
+    /// Who signed.
+    pub origin: Address,
+    /// Wei per gas.
+    pub gas_price: U256,
+    /// The transaction's blobs.
+    pub blob_hashes: &'a [B256],
+}
+
+/// A message on its way from an operation to [`run`], and where its answer goes.
+pub(crate) struct Pending {
+    pub(crate) message: Message,
+    /// Offset and size in the asking frame's memory.
+    pub(crate) output: (usize, usize),
+}
+
+/// A running message.
+pub(crate) struct Frame {
+    pub(crate) stack: Stack,
+    pub(crate) memory: Memory,
+    pub(crate) gas: u64,
+    pub(crate) pc: usize,
+    pub(crate) code: Arc<Code>,
+    pub(crate) message: Message,
+    /// The target's account.
+    pub(crate) account: AccountId,
+    /// What the last call returned.
+    pub(crate) returned: Bytes,
+    /// What this frame returns.
+    pub(crate) output: Bytes,
+    pub(crate) pending: Option<Pending>,
+    /// Where the answer goes that this frame waits for.
+    waiting: (usize, usize),
+    depth: usize,
+    checkpoint: Checkpoint,
+}
+
+/// What became of a message.
+enum Opened {
+    /// It runs.
+    Running(Box<Frame>),
+    /// It needed no frame.
+    Ended(FrameResult),
+}
+
+/// Runs a message, with everything it calls. The overlay holds what it did, if it succeeded.
+///
+/// # Errors
+/// The state could not be read; the overlay is then in the middle of things, for the caller to abandon.
+pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResult, ViewError> {
+    let mut frames = match machine.open(message, 0)? {
+        Opened::Ended(result) => return Ok(result),
+        Opened::Running(frame) => vec![*frame],
+    };
+    loop {
+        let frame = frames.last_mut().expect("left when the first one ended");
+        let exit = interpreter::run(frame, machine);
+        if let Exit::Suspend = exit {
+            let Pending { message, output } = frame.pending.take().expect("suspended for a message");
+            match machine.open(message, frame.depth + 1)? {
+                Opened::Ended(result) => frame.resume(result, output),
+                Opened::Running(next) => {
+                    frame.waiting = output;
+                    frames.push(*next);
+                }
+            }
+            continue;
+        }
+        let frame = frames.pop().expect("it has just run");
+        let result = machine.close(frame, exit)?;
+        match frames.last_mut() {
+            Some(caller) => caller.resume(result, caller.waiting),
+            None => return Ok(result),
+        }
+    }
+}
+
+impl FrameResult {
+    fn halt(reason: HaltReason, gas_left: u64) -> Self {
+        Self { status: Status::Halt(reason), output: Bytes::new(), gas_left, created: None }
+    }
+
+    fn success(output: Bytes, gas_left: u64) -> Self {
+        Self { status: Status::Success, output, gas_left, created: None }
+    }
+}
+
+impl Machine<'_, '_> {
+    #[inline]
+    pub(crate) fn schedule(&self) -> &GasSchedule {
+        self.rules.instructions.schedule()
+    }
+
+    /// Whether the frame may open another.
+    pub(crate) fn has_room(&self, frame: &Frame) -> bool {
+        frame.depth < DEPTH_LIMIT
+    }
+
+    /// The account that this one delegates to.
+    pub(crate) fn delegate(&mut self, account: AccountId) -> Result<Option<Address>, ViewError> {
+        Ok(if self.overlay.has_code(account) { delegation(&self.code(account)?.bytes) } else { None })
+    }
+
+    /// The account's code, analysed.
+    fn code(&mut self, account: AccountId) -> Result<Arc<Code>, ViewError> {
+        let hash = self.overlay.code_hash(account);
+        let overlay = &mut *self.overlay;
+        self.rules.instructions.codes.get(hash, || overlay.code(account))
+    }
+
+    /// Begins a message: moves its value, asks a precompile, or makes the frame that will run it.
+    fn open(&mut self, message: Message, depth: usize) -> Result<Opened, ViewError> {
+        let gas = message.gas;
+        if depth > DEPTH_LIMIT {
+            return Ok(Opened::Ended(FrameResult::halt(HaltReason::CallTooDeep, gas)));
+        }
+        let caller = self.overlay.load(&message.caller)?;
+        let moves_value = matches!(message.kind, Kind::Call | Kind::CallCode | Kind::Create);
+        if moves_value && self.overlay.balance(caller) < message.value {
+            return Ok(Opened::Ended(FrameResult::halt(HaltReason::InsufficientBalance, gas)));
+        }
+        let account = self.overlay.load(&message.target)?;
+        if message.kind == Kind::Create {
+            return self.open_creation(message, caller, account, depth);
+        }
+        let checkpoint = self.overlay.checkpoint();
+        match message.kind {
+            Kind::Call if !message.value.is_zero() => {
+                self.overlay.transfer(caller, account, message.value);
+            }
+            // A touch makes the account, or clears it where it is empty (EIP-161); one that is not needs none.
+            Kind::Call | Kind::StaticCall if self.overlay.is_empty(account) => {
+                self.overlay.credit(account, U256::ZERO);
+            }
+            _ => {}
+        }
+        if let Some(answer) = precompiles::run(self.rules.fork, &message.code_from, &message.input, gas) {
+            let reason = match answer {
+                Answer::Success { gas_used, output } => {
+                    self.overlay.commit(checkpoint);
+                    return Ok(Opened::Ended(FrameResult::success(output, gas - gas_used)));
+                }
+                Answer::OutOfGas => HaltReason::OutOfGas,
+                Answer::Failure => HaltReason::PrecompileFailed,
+            };
+            self.overlay.rollback(checkpoint);
+            return Ok(Opened::Ended(FrameResult::halt(reason, 0)));
+        }
+        let mut code_account = self.overlay.load(&message.code_from)?;
+        if self.rules.has(Fork::Prague)
+            && let Some(delegate) = self.delegate(code_account)?
+        {
+            code_account = self.overlay.load(&delegate)?;
+        }
+        if !self.overlay.has_code(code_account) {
+            self.overlay.commit(checkpoint);
+            return Ok(Opened::Ended(FrameResult::success(Bytes::new(), gas)));
+        }
+        let code = self.code(code_account)?;
+        Ok(Opened::Running(Frame::new(message, code, account, depth, checkpoint)))
+    }
+
+    /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.
+    fn open_creation(
+        &mut self,
+        mut message: Message,
+        creator: AccountId,
+        account: AccountId,
+        depth: usize,
+    ) -> Result<Opened, ViewError> {
+        if self.rules.has(Fork::Berlin) {
+            self.overlay.warm(account);
+        }
+        // Storage alone is in the way, too (EIP-7610).
+        if self.overlay.nonce(account) != 0 || self.overlay.has_code(account) || self.overlay.has_storage(account)? {
+            return Ok(Opened::Ended(FrameResult::halt(HaltReason::CreateCollision, 0)));
+        }
+        let checkpoint = self.overlay.checkpoint();
+        self.overlay.mark_created(account);
+        let nonce = u64::from(self.rules.has(Fork::SpuriousDragon));
+        self.overlay.set_nonce(account, nonce);
+        self.overlay.transfer(creator, account, message.value);
+        let code = Arc::new(Code::new(mem::take(&mut message.input)));
+        Ok(Opened::Running(Frame::new(message, code, account, depth, checkpoint)))
+    }
+
+    /// Ends a frame: keeps or undoes what it did.
+    fn close(&mut self, mut frame: Frame, exit: Exit) -> Result<FrameResult, ViewError> {
+        let exit = match exit {
+            Exit::Return if frame.message.kind == Kind::Create => match self.deposit(&mut frame) {
+                Ok(()) => Exit::Return,
+                Err(exit) => exit,
+            },
+            exit => exit,
+        };
+        let creates = frame.message.kind == Kind::Create;
+        Ok(match exit {
+            Exit::Return => {
+                self.overlay.commit(frame.checkpoint);
+                let created = creates.then_some(frame.message.target);
+                FrameResult { created, ..FrameResult::success(frame.output, frame.gas) }
+            }
+            Exit::Revert => {
+                self.overlay.rollback(frame.checkpoint);
+                let (output, gas_left) = (frame.output, frame.gas);
+                FrameResult { status: Status::Revert, output, gas_left, created: None }
+            }
+            Exit::Halt(reason) => {
+                self.overlay.rollback(frame.checkpoint);
+                FrameResult::halt(reason, 0)
+            }
+            Exit::View(error) => return Err(*error),
+            Exit::Suspend => unreachable!("a suspended frame is not closed"),
+        })
+    }
+
+    /// Keeps the code that a creation returned, if it may be kept and is paid for.
+    fn deposit(&mut self, frame: &mut Frame) -> Flow {
+        let rules = self.rules;
+        if rules.has(Fork::London) && frame.output.first() == Some(&0xef) {
+            return Err(HaltReason::CodeForbidden.into());
+        }
+        if rules.has(Fork::SpuriousDragon) && frame.output.len() > CODE_LIMIT {
+            return Err(HaltReason::CodeTooLarge.into());
+        }
+        let paid = frame.charge(self.schedule().create_byte * frame.output.len() as u64);
+        // Frontier's creation that cannot pay makes a contract without code, and keeps the gas.
+        match paid {
+            Err(exit) if rules.has(Fork::Homestead) => return Err(exit),
+            Err(_) => frame.output = Bytes::new(),
+            Ok(()) => self.overlay.set_code(frame.account, frame.output.clone()),
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    fn new(message: Message, code: Arc<Code>, account: AccountId, depth: usize, checkpoint: Checkpoint) -> Box<Self> {
+        Box::new(Self {
+            stack: Stack::new(),
+            memory: Memory::default(),
+            gas: message.gas,
+            pc: 0,
+            code,
+            message,
+            account,
+            returned: Bytes::new(),
+            output: Bytes::new(),
+            pending: None,
+            waiting: (0, 0),
+            depth,
+            checkpoint,
+        })
+    }
+
+    /// Goes on with the answer to what this frame waited for.
+    fn resume(&mut self, result: FrameResult, (offset, size): (usize, usize)) {
+        self.gas += result.gas_left;
+        let succeeded = result.status == Status::Success;
+        self.stack.push(match result.created {
+            Some(address) => U256::from_be_bytes(address.into_word().0),
+            None => U256::from(u64::from(succeeded)),
+        });
+        let written = result.output.len().min(size);
+        if result.created.is_some() {
+            self.returned = Bytes::new();
+        } else {
+            self.memory.copy_padded(offset, &result.output, U256::ZERO, written);
+            self.returned = result.output;
+        }
+    }
+
+    /// Pays, or halts.
+    #[inline(always)]
+    pub(crate) fn charge(&mut self, gas: u64) -> Flow {
+        match self.gas.checked_sub(gas) {
+            Some(left) => {
+                self.gas = left;
+                Ok(())
+            }
+            None => Err(HaltReason::OutOfGas.into()),
+        }
+    }
+
+    /// Pays for started words.
+    #[inline]
+    pub(crate) fn charge_words(&mut self, price: u64, bytes: usize) -> Flow {
+        self.charge(price * bytes.div_ceil(32) as u64)
+    }
+
+    /// Makes memory readable, paying for growth; where it begins.
+    #[inline(always)]
+    pub(crate) fn reach(&mut self, machine: &Machine<'_, '_>, offset: U256, length: usize) -> Result<usize, Exit> {
+        self.memory.reach(&mut self.gas, machine.schedule().memory_word, offset, length)
+    }
+
+    /// A copy of memory.
+    pub(crate) fn read(&mut self, machine: &Machine<'_, '_>, offset: U256, length: U256) -> Result<Bytes, Exit> {
+        let length = interpreter::length(length)?;
+        let offset = self.reach(machine, offset, length)?;
+        Ok(Bytes::copy_from_slice(self.memory.slice(offset, length)))
+    }
+
+    /// Takes the three words that every copy into memory has, pays, makes room: where to, where from, how much.
+    pub(crate) fn copy_target(&mut self, machine: &Machine<'_, '_>) -> Result<(usize, U256, usize), Exit> {
+        let [to, from, size] = self.stack.take();
+        let size = interpreter::length(size)?;
+        self.charge_words(machine.schedule().copy_word, size)?;
+        Ok((self.reach(machine, to, size)?, from, size))
+    }
+
+    /// Finds the account that the word names; the first access in the transaction is dearer from Berlin on.
+    pub(crate) fn access(&mut self, machine: &mut Machine<'_, '_>, word: U256) -> Result<AccountId, Exit> {
+        let account = machine.overlay.load(&Address::from_word(word.into()))?;
+        if machine.rules.has(Fork::Berlin) && machine.overlay.warm(account) {
+            let schedule = machine.schedule();
+            self.charge(schedule.account_cold - schedule.account_warm)?;
+        }
+        Ok(account)
+    }
+
+    /// Halts inside a static call.
+    #[inline]
+    pub(crate) fn forbid_static(&self) -> Flow {
+        if self.message.is_static { Err(HaltReason::StaticViolation.into()) } else { Ok(()) }
+    }
+}

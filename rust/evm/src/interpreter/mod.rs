@@ -1,0 +1,214 @@
+//! The loop that runs a frame's code, and the table that it runs by.
+//!
+//! [`Instructions`] has a row per opcode, made once from a fork and its prices: how many words the stack must hold,
+//! how many it may hold, what it costs, what it does. The plain loop goes by that row: stack, gas, operation, in that
+//! order, every time. It is the meaning of the virtual machine. An operation never checks what its row says; it pays
+//! for what depends on its operands, and does its work.
+
+pub(crate) mod memory;
+pub(crate) mod stack;
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use state::ViewError;
+use types::U256;
+
+use crate::{
+    analysis::CodeCache,
+    frame::{Frame, Machine},
+    instructions::{HANDLERS, control},
+    spec::{
+        Fork,
+        gas::{GasSchedule, UNDEFINED},
+        opcodes::OPCODES,
+    },
+};
+use stack::STACK_LIMIT;
+
+/// Why a frame stopped short: all its gas is gone and what it did is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum HaltReason {
+    /// Less gas than the next step costs.
+    #[error("out of gas")]
+    OutOfGas,
+    /// Fewer words on the stack than the opcode takes.
+    #[error("stack underflow")]
+    StackUnderflow,
+    /// More than 1,024 words.
+    #[error("stack overflow")]
+    StackOverflow,
+    /// A byte that is no opcode at this fork.
+    #[error("invalid opcode 0x{0:02x}")]
+    InvalidOpcode(u8),
+    /// A jump to where no JUMPDEST is.
+    #[error("invalid jump destination")]
+    InvalidJump,
+    /// A change inside a static call.
+    #[error("write protection")]
+    StaticViolation,
+    /// RETURNDATACOPY past the end.
+    #[error("return data out of bounds")]
+    ReturnDataOutOfBounds,
+    /// Creation code longer than the limit (EIP-3860).
+    #[error("max initcode size exceeded")]
+    InitcodeTooLarge,
+    /// Code longer than the limit (EIP-170).
+    #[error("max code size exceeded")]
+    CodeTooLarge,
+    /// Code that begins with 0xEF (EIP-3541).
+    #[error("invalid code: must not begin with 0xef")]
+    CodeForbidden,
+    /// A creation where something is already.
+    #[error("contract address collision")]
+    CreateCollision,
+    /// Deeper than 1,024 calls; the gas is not gone.
+    #[error("max call depth exceeded")]
+    CallTooDeep,
+    /// More value than the caller has; the gas is not gone.
+    #[error("insufficient balance for transfer")]
+    InsufficientBalance,
+    /// Input that the precompile does not take.
+    #[error("precompile failed")]
+    PrecompileFailed,
+}
+
+/// Why the loop leaves a frame.
+#[derive(Debug)]
+pub(crate) enum Exit {
+    /// The end, with the frame's output.
+    Return,
+    /// The end, undone, with the frame's output.
+    Revert,
+    /// Not the end: another frame has to run first.
+    Suspend,
+    /// Stopped short.
+    Halt(HaltReason),
+    /// The state cannot be read: the whole transaction has no outcome.
+    View(Box<ViewError>),
+}
+
+impl From<HaltReason> for Exit {
+    fn from(reason: HaltReason) -> Self {
+        Self::Halt(reason)
+    }
+}
+
+impl From<ViewError> for Exit {
+    fn from(error: ViewError) -> Self {
+        Self::View(Box::new(error))
+    }
+}
+
+/// What an operation answers: on with the next, or out of the loop.
+pub(crate) type Flow = Result<(), Exit>;
+
+/// An operation. Its row was checked: the stack holds what it takes, there is room for what it leaves, and its price
+/// is paid.
+pub(crate) type Handler = fn(&mut Frame, &mut Machine<'_, '_>) -> Flow;
+
+/// What the loop knows of an opcode.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) run: Handler,
+    pub(crate) gas: u32,
+    /// The stack must hold this many words.
+    pub(crate) needs: u16,
+    /// It must not hold more than this many.
+    pub(crate) at_most: u16,
+}
+
+/// The opcodes of one fork at one chain's prices, ready to run.
+pub struct Instructions {
+    fork: Fork,
+    schedule: GasSchedule,
+    pub(crate) rows: [Row; 256],
+    pub(crate) codes: CodeCache,
+}
+
+impl Instructions {
+    /// The fork's own, made once.
+    pub fn of(fork: Fork) -> &'static Arc<Self> {
+        static BUILT_IN: [OnceLock<Arc<Instructions>>; Fork::ALL.len()] = [const { OnceLock::new() }; Fork::ALL.len()];
+        BUILT_IN[fork as usize].get_or_init(|| Arc::new(Self::new(fork, GasSchedule::of(fork).clone())))
+    }
+
+    /// At these prices. Keep it: whatever is learned of a bytecode is kept inside.
+    pub fn new(fork: Fork, schedule: GasSchedule) -> Self {
+        let undefined = Row { run: control::undefined, gas: 0, needs: 0, at_most: STACK_LIMIT as u16 };
+        let rows = std::array::from_fn(|byte| match (OPCODES[byte], HANDLERS[byte]) {
+            (Some(opcode), Some(run)) if schedule.opcode[byte] != UNDEFINED => Row {
+                run,
+                gas: schedule.opcode[byte],
+                needs: opcode.inputs.into(),
+                at_most: (STACK_LIMIT + opcode.inputs as usize - opcode.outputs as usize).min(STACK_LIMIT) as u16,
+            },
+            _ => undefined,
+        });
+        Self { fork, schedule, rows, codes: CodeCache::default() }
+    }
+
+    /// Whose opcodes these are.
+    pub fn fork(&self) -> Fork {
+        self.fork
+    }
+
+    /// What they cost.
+    pub fn schedule(&self) -> &GasSchedule {
+        &self.schedule
+    }
+}
+
+impl PartialEq for Instructions {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || (self.fork == other.fork && self.schedule == other.schedule)
+    }
+}
+
+impl Eq for Instructions {}
+
+impl fmt::Debug for Instructions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instructions({})", self.fork)
+    }
+}
+
+/// A length that memory can have; nobody can pay for a longer one.
+#[inline(always)]
+pub(crate) fn length(word: U256) -> Result<usize, Exit> {
+    match *word.as_limbs() {
+        [low, 0, 0, 0] if low <= memory::MEMORY_LIMIT as u64 => Ok(low as usize),
+        _ => Err(HaltReason::OutOfGas.into()),
+    }
+}
+
+/// Runs the frame until it ends or waits for another.
+pub(crate) fn run(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Exit {
+    match plain(frame, machine) {
+        Ok(never) => match never {},
+        Err(exit) => exit,
+    }
+}
+
+/// One opcode after the other: stack, gas, operation.
+fn plain(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Result<std::convert::Infallible, Exit> {
+    let rules = machine.rules;
+    let rows = &rules.instructions.rows;
+    loop {
+        // Behind the end of the code stands STOP, which is zero.
+        let byte = frame.code.bytes.get(frame.pc).copied().unwrap_or_default();
+        let row = &rows[byte as usize];
+        let height = frame.stack.len();
+        if height < row.needs as usize {
+            return Err(HaltReason::StackUnderflow.into());
+        }
+        if height > row.at_most as usize {
+            return Err(HaltReason::StackOverflow.into());
+        }
+        frame.charge(row.gas.into())?;
+        frame.pc += 1;
+        (row.run)(frame, machine)?;
+    }
+}

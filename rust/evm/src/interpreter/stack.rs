@@ -1,0 +1,72 @@
+//! The stack of a frame: up to 1,024 words.
+//!
+//! Bounds are the loop's business: it checks an opcode's row (or a whole block's) before anything runs. Here indices
+//! are masked, so that a wrong row could give a wrong word but never touch foreign memory, and costs no branch.
+
+use types::U256;
+
+/// Words that fit.
+pub(crate) const STACK_LIMIT: usize = 1_024;
+
+const MASK: usize = STACK_LIMIT - 1;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    words: Box<[U256; STACK_LIMIT]>,
+    length: usize,
+}
+
+impl Stack {
+    pub(crate) fn new() -> Self {
+        let words = vec![U256::ZERO; STACK_LIMIT].into_boxed_slice();
+        Self { words: words.try_into().expect("that many words"), length: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, word: U256) {
+        self.words[self.length & MASK] = word;
+        self.length += 1;
+    }
+
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) -> U256 {
+        self.length = self.length.wrapping_sub(1);
+        self.words[self.length & MASK]
+    }
+
+    /// The first `N` words from the top, taken.
+    #[inline(always)]
+    pub(crate) fn take<const N: usize>(&mut self) -> [U256; N] {
+        std::array::from_fn(|_| self.pop())
+    }
+
+    /// The word at this depth; 0 is the top.
+    #[inline(always)]
+    pub(crate) fn at(&mut self, depth: usize) -> &mut U256 {
+        &mut self.words[self.length.wrapping_sub(1 + depth) & MASK]
+    }
+
+    #[inline(always)]
+    pub(crate) fn top(&mut self) -> &mut U256 {
+        self.at(0)
+    }
+
+    /// A copy of the word at this depth on top.
+    #[inline(always)]
+    pub(crate) fn dup(&mut self, depth: usize) {
+        self.push(self.words[self.length.wrapping_sub(1 + depth) & MASK]);
+    }
+
+    /// Exchanges the top with the word at this depth.
+    #[inline(always)]
+    pub(crate) fn swap(&mut self, depth: usize) {
+        let top = self.length.wrapping_sub(1);
+        let word = self.words[top & MASK];
+        self.words[top & MASK] = std::mem::replace(&mut self.words[top.wrapping_sub(depth) & MASK], word);
+    }
+}
