@@ -5,8 +5,10 @@
 
 pub mod keccak;
 pub mod recover;
+pub mod score;
 pub mod simd;
 
 pub use keccak::keccak256_many;
 pub use recover::{recover_addresses, recover_batch};
+pub use score::{RankWeights, ScoreError, rank_batch, score_batch};
 pub use simd::{Simd, SimdError};
