@@ -38,7 +38,7 @@ fn kernels(criterion: &mut Criterion) {
         for simd in available() {
             let mut out = vec![0.0; length];
             rank_batch_with(simd, &tips, &boosts, WEIGHTS, &mut out).unwrap();
-            assert_eq!(out, expected.0, "{simd} ranks differently");
+            assert_eq!(out, expected.0, "{simd:?} ranks differently");
             let mut group = criterion.benchmark_group("rank");
             group.throughput(Throughput::Elements(length as u64));
             group.bench_function(BenchmarkId::new(simd.name(), length), |bencher| {
@@ -46,7 +46,7 @@ fn kernels(criterion: &mut Criterion) {
             });
             group.finish();
             score_batch_with(simd, &tips, &classes, &PRIORITIES, &mut out).unwrap();
-            assert_eq!(out, expected.1, "{simd} scores differently");
+            assert_eq!(out, expected.1, "{simd:?} scores differently");
             let mut group = criterion.benchmark_group("score");
             group.throughput(Throughput::Elements(length as u64));
             group.bench_function(BenchmarkId::new(simd.name(), length), |bencher| {

@@ -58,7 +58,7 @@ proptest! {
             let (tips, boosts) = (column(&tips, offset), column(&boosts, offset));
             let mut ranks = vec![0.0; tips.len()];
             rank_batch_with(simd, &tips[offset..], &boosts[offset..], weights, &mut ranks[offset..]).unwrap();
-            prop_assert_eq!(bits(&ranks[offset..]), bits(&expected), "{}", simd);
+            prop_assert_eq!(bits(&ranks[offset..]), bits(&expected), "{:?}", simd);
         }
     }
 
@@ -75,7 +75,7 @@ proptest! {
             let fees = column(&fees, offset);
             let mut scores = vec![0.0; fees.len()];
             score_batch_with(simd, &fees[offset..], &classes, &priorities, &mut scores[offset..]).unwrap();
-            prop_assert_eq!(bits(&scores[offset..]), bits(&expected), "{}", simd);
+            prop_assert_eq!(bits(&scores[offset..]), bits(&expected), "{:?}", simd);
         }
     }
 
@@ -114,7 +114,7 @@ fn every_length_is_whole() {
         for simd in available() {
             let mut ranks = vec![f64::NAN; length];
             rank_batch_with(simd, &tips[..length], &boosts[..length], weights, &mut ranks).unwrap();
-            assert_eq!(ranks, expected, "{simd} {length}");
+            assert_eq!(ranks, expected, "{simd:?} {length}");
         }
     }
 }
