@@ -42,6 +42,16 @@ pub enum LedgerError {
     /// Opened to read only.
     #[error("the store was opened read-only")]
     ReadOnly,
+    /// A setting, or an argument, that nothing can be done with.
+    #[error("{name} cannot be {value}: {expected}")]
+    Setting {
+        /// Which one.
+        name: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// What was read back is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),

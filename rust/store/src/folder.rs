@@ -1,0 +1,103 @@
+//! The folder that a store lives in: who writes there, and whether the last writer left in order.
+//!
+//! `writer.lock` is held (never read) for as long as a writer's store is open, `writer.pid` says whose it is, and
+//! `unsynced` stands there while a writer without durability is at work.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use state::LedgerError;
+
+/// One process writes: held until dropped, or until the process ends in whatever way.
+#[derive(Debug)]
+pub(crate) struct WriterLock {
+    _file: File,
+}
+
+pub(crate) fn io_error(action: &'static str, path: &Path, error: &io::Error) -> LedgerError {
+    let path = path.display().to_string();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            LedgerError::Full { path }
+        }
+        _ => LedgerError::Io { action, path, reason: error.to_string() },
+    }
+}
+
+impl WriterLock {
+    /// Makes the folder where it is missing, and takes the lock.
+    pub(crate) fn take(folder: &Path) -> Result<Self, LedgerError> {
+        fs::create_dir_all(folder).map_err(|error| io_error("create", folder, &error))?;
+        let path = folder.join("writer.lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| io_error("open", &path, &error))?;
+        let pid = folder.join("writer.pid");
+        match file.try_lock() {
+            Ok(()) => {
+                fs::write(&pid, std::process::id().to_string()).map_err(|error| io_error("write", &pid, &error))?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(&pid).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+                Err(LedgerError::InUse { path: folder.display().to_string(), pid })
+            }
+            Err(TryLockError::Error(error)) => Err(io_error("lock", &path, &error)),
+        }
+    }
+}
+
+/// The mark of a writer that doesn't sync.
+#[derive(Debug)]
+pub(crate) struct UnsyncedMark {
+    path: PathBuf,
+}
+
+impl UnsyncedMark {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { path: folder.join("unsynced") }
+    }
+
+    /// Leaves the mark, on the disk before anything else is.
+    pub(crate) fn set(&self) -> Result<(), LedgerError> {
+        let write = || {
+            let mut file = File::create(&self.path)?;
+            file.write_all(boot().as_bytes())?;
+            file.sync_all()?;
+            sync_folder(self.path.parent().expect("a file in a folder"))
+        };
+        write().map_err(|error: io::Error| io_error("write", &self.path, &error))
+    }
+
+    pub(crate) fn clear(&self) -> Result<(), LedgerError> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &self.path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a writer without durability did not end in order.
+    pub(crate) fn is_set(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Whether the machine itself has ended since, so that what was not synced may be gone. (A process that dies
+    /// leaves its writes to the system, which finishes them.) True where that cannot be told.
+    pub(crate) fn machine_ended_since(&self) -> bool {
+        let boot = boot();
+        boot.is_empty() || fs::read_to_string(&self.path).map_or(true, |left| left != boot)
+    }
+}
+
+/// A name for the time since the machine started; empty where the system has none.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Makes new and renamed files of a folder last.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Windows opens no folders, and needs no such thing.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}

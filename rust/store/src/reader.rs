@@ -1,0 +1,114 @@
+//! The state at some commit, frozen.
+
+use std::sync::Arc;
+
+use state::{LedgerError, NodeKey, StateReader, TrieNodes, View, ViewError};
+use types::{Account, Address, B256, BlockId, Bytes, EMPTY_CODE_HASH, U256};
+
+use crate::{
+    Family, Snapshot,
+    accounts::{decode_account, decode_slot, node_key, slot_key, slot_of},
+    blocks::{decode_hash, decode_id, number_key},
+};
+
+/// Where the head's number and hash stand.
+pub(crate) const HEAD: &[u8] = b"head";
+
+pub(crate) struct Frozen {
+    snapshot: Arc<dyn Snapshot>,
+    head: Option<BlockId>,
+}
+
+impl Frozen {
+    pub(crate) fn new(snapshot: Arc<dyn Snapshot>) -> Result<Self, LedgerError> {
+        let head = head(&*snapshot)?;
+        Ok(Self { snapshot, head })
+    }
+}
+
+pub(crate) fn head(snapshot: &dyn Snapshot) -> Result<Option<BlockId>, LedgerError> {
+    let head = snapshot.get(Family::Metadata, HEAD)?;
+    head.map(|bytes| decode_id(&bytes).map_err(|error| error.at(Family::Metadata, HEAD))).transpose()
+}
+
+pub(crate) fn canonical(snapshot: &dyn Snapshot, number: u64) -> Result<Option<B256>, LedgerError> {
+    let key = number_key(number);
+    let hash = snapshot.get(Family::Canonical, &key)?;
+    hash.map(|bytes| decode_hash(&bytes).map_err(|error| error.at(Family::Canonical, &key))).transpose()
+}
+
+fn unreadable(error: LedgerError) -> ViewError {
+    ViewError::Unreadable(error.to_string())
+}
+
+impl Frozen {
+    fn read_account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
+        let key = address.as_slice();
+        let bytes = self.snapshot.get(Family::Accounts, key)?;
+        bytes.map(|bytes| decode_account(&bytes).map_err(|error| error.at(Family::Accounts, key))).transpose()
+    }
+
+    fn read_slot(&self, address: &Address, slot: &U256) -> Result<U256, LedgerError> {
+        let key = slot_key(address, slot);
+        match self.snapshot.get(Family::Storage, &key)? {
+            Some(bytes) => decode_slot(&bytes).map_err(|error| error.at(Family::Storage, &key)),
+            None => Ok(U256::ZERO),
+        }
+    }
+
+    fn read_slots(&self, address: &Address) -> Result<Vec<(U256, U256)>, LedgerError> {
+        let entries = self.snapshot.prefixed(Family::Storage, address.as_slice());
+        let slot = |entry: Result<crate::Entry, LedgerError>| {
+            let (key, value) = entry?;
+            let decoded = slot_of(&key).and_then(|slot| Ok((slot, decode_slot(&value)?)));
+            decoded.map_err(|error| error.at(Family::Storage, &key))
+        };
+        entries.map(slot).collect()
+    }
+}
+
+impl View for Frozen {
+    fn account(&self, address: &Address) -> Result<Option<Account>, ViewError> {
+        self.read_account(address).map_err(unreadable)
+    }
+
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
+        self.read_slot(address, slot).map_err(unreadable)
+    }
+
+    fn code(&self, hash: &B256) -> Result<Bytes, ViewError> {
+        if *hash == EMPTY_CODE_HASH {
+            return Ok(Bytes::new());
+        }
+        self.snapshot.get(Family::Code, hash.as_slice()).map_err(unreadable)?.ok_or(ViewError::MissingCode(*hash))
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, ViewError> {
+        Ok(canonical(&*self.snapshot, number).map_err(unreadable)?.unwrap_or_default())
+    }
+
+    fn slots(&self, address: &Address) -> Result<Vec<(U256, U256)>, ViewError> {
+        self.read_slots(address).map_err(unreadable)
+    }
+
+    fn has_storage(&self, address: &Address) -> Result<bool, ViewError> {
+        self.snapshot
+            .prefixed(Family::Storage, address.as_slice())
+            .next()
+            .transpose()
+            .map_err(unreadable)
+            .map(|e| e.is_some())
+    }
+}
+
+impl TrieNodes for Frozen {
+    fn node(&self, key: &NodeKey) -> Result<Option<Bytes>, LedgerError> {
+        self.snapshot.get(Family::Nodes, &node_key(key))
+    }
+}
+
+impl StateReader for Frozen {
+    fn head(&self) -> Option<BlockId> {
+        self.head
+    }
+}
