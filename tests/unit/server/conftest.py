@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+
 from execlayer.server.connection import HttpConnection, IpcConnection, Service
 from execlayer.server.http1 import Admission
 from execlayer.server.limits import Limits

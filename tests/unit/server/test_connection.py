@@ -7,13 +7,14 @@ import json
 import pytest
 import trio
 import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from execlayer.server.connection import HttpConnection, Service
 from execlayer.server.http1 import Admission
 from execlayer.server.limits import Limits
 from execlayer.server.methods import Methods
 from execlayer.server.peer import Heads
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from .conftest import Connect, EchoCore, call, post, result, status
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 from http import HTTPStatus
 
 import pytest
-from execlayer.server.http1 import Admission, HttpError, Parser, Request
-from execlayer.server.limits import Limits
 from hypothesis import given
 from hypothesis import strategies as st
+
+from execlayer.server.http1 import Admission, HttpError, Parser, Request
+from execlayer.server.limits import Limits
 
 from .conftest import post
 

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from execlayer.server.connection import IpcConnection
 from execlayer.server.ipc import Splitter
 from execlayer.server.limits import Limits
-from hypothesis import given
-from hypothesis import strategies as st
 
 from .conftest import Connect, EchoCore, call
 

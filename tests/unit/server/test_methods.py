@@ -5,6 +5,7 @@ import logging
 
 import pytest
 import trio
+
 from execlayer.server.methods import Methods, RpcError
 
 from .conftest import call

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+
 from execlayer.server import Endpoints, Limits, Methods, serve
 
 from .conftest import call, post, status

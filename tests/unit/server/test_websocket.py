@@ -9,11 +9,6 @@ from collections import deque
 import pytest
 import trio
 import trio.testing
-from execlayer.server.connection import HttpConnection, Service
-from execlayer.server.http1 import Admission
-from execlayer.server.limits import Limits
-from execlayer.server.methods import Methods
-from execlayer.server.peer import Heads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
@@ -27,6 +22,12 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
+
+from execlayer.server.connection import HttpConnection, Service
+from execlayer.server.http1 import Admission
+from execlayer.server.limits import Limits
+from execlayer.server.methods import Methods
+from execlayer.server.peer import Heads
 
 from .conftest import Client, Connect, EchoCore, call, status
 
