@@ -14,6 +14,8 @@
 mod ifma;
 mod range;
 mod single;
+#[cfg(test)]
+mod tests;
 
 use alloy_primitives::{Address, B256};
 
@@ -53,9 +55,9 @@ pub enum RecoverError {
     },
 }
 
-/// Below this many signatures libsecp256k1 is as fast.
+/// A group costs about as much as one signature costs libsecp256k1.
 #[cfg(target_arch = "x86_64")]
-const BATCH_MIN: usize = 4;
+const BATCH_MIN: usize = 2;
 
 /// The key of every signed hash, in the same order.
 pub fn recover_batch(signed: &[SignedHash]) -> Vec<Result<PublicKey, RecoverError>> {

@@ -63,9 +63,10 @@ macro_rules! in_blocks {
     }};
 }
 
-/// Recovers all, into as many `keys`.
+/// Recovers all, into as many `keys`, and returns how many were left to the plain way.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-pub(super) fn recover(fixed: &Fixed, signed: &[SignedHash], keys: &mut [Result<PublicKey, RecoverError>]) {
+pub(super) fn recover(fixed: &Fixed, signed: &[SignedHash], keys: &mut [Result<PublicKey, RecoverError>]) -> usize {
+    let mut undecided = 0;
     for (signed, keys) in signed.chunks(CHUNK).zip(keys.chunks_mut(CHUNK)) {
         let mut candidates = Vec::with_capacity(signed.len());
         for (index, signed) in signed.iter().enumerate() {
@@ -78,8 +79,9 @@ pub(super) fn recover(fixed: &Fixed, signed: &[SignedHash], keys: &mut [Result<P
         let groups = divide_all(&candidates);
         let mut sums = Vec::with_capacity(groups.len());
         in_blocks!(groups.len(), |at| combine_block(fixed, &groups[at..], &mut sums));
-        finish(&mut sums, &candidates, signed, keys);
+        undecided += finish(&sums, &candidates, signed, keys);
     }
+    undecided
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
@@ -182,20 +184,21 @@ fn combine_block<const N: usize>(fixed: &Fixed, groups: &[Group], sums: &mut Vec
     }
 }
 
-/// Divides by Z² and Z³ and writes the keys.
+/// Divides by Z² and Z³ and writes the keys; returns how many needed the plain way.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn finish(
-    sums: &mut [Jacobian<1>],
+    sums: &[Jacobian<1>],
     candidates: &[Candidate],
     signed: &[SignedHash],
     keys: &mut [Result<PublicKey, RecoverError>],
-) {
+) -> usize {
     let one = Fe::small(1);
-    let mut undecided = Vec::with_capacity(sums.len());
+    let mut infinite = Vec::with_capacity(sums.len());
+    let mut undecided = 0;
     let mut inverses = Vec::with_capacity(sums.len());
-    for sum in sums.iter() {
+    for sum in sums {
         let zero = sum.z[0].zero_lanes();
-        undecided.push(zero);
+        infinite.push(zero);
         inverses.push(Fe::select(zero, &one, &sum.z[0]));
     }
     invert_elements(&mut inverses);
@@ -205,10 +208,15 @@ fn finish(
         let x = sums[i].x[0].mul(&square).carry().to_canonical();
         let y = sums[i].y[0].mul(&cube).carry().to_canonical();
         for ((lane, candidate), row) in group.iter().enumerate().zip(to_rows(x, y)) {
-            keys[candidate.index] =
-                if undecided[i] >> lane & 1 == 1 { single::recover(&signed[candidate.index]) } else { Ok(key(row)) };
+            keys[candidate.index] = if infinite[i] >> lane & 1 == 1 {
+                undecided += 1;
+                single::recover(&signed[candidate.index])
+            } else {
+                Ok(key(row))
+            };
         }
     }
+    undecided
 }
 
 /// The row's two numbers, big-endian.

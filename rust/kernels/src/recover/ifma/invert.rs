@@ -10,10 +10,10 @@ use super::lanes::{Lanes, lanes, splat, words};
 use super::scalar::Scalar;
 
 /// The field's p.
-const PRIME: U256 =
+pub(super) const PRIME: U256 =
     U256::from_limbs([0xffff_fffe_ffff_fc2f, 0xffff_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff]);
 /// The group's n.
-const ORDER: U256 =
+pub(super) const ORDER: U256 =
     U256::from_limbs([0xbfd2_5e8c_d036_4141, 0xbaae_dce6_af48_a03b, 0xffff_ffff_ffff_fffe, 0xffff_ffff_ffff_ffff]);
 /// 2^260 mod n.
 const RADIX: U256 = U256::from_limbs([0x02da_1732_fc9b_ebf0, 0x5512_3195_0b75_fc44, 0x0000_0000_0000_0014, 0]);

@@ -14,6 +14,8 @@ mod lanes;
 mod multiples;
 mod scalar;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use super::{PublicKey, RecoverError, SignedHash};
 
@@ -31,5 +33,5 @@ pub(super) fn is_available() -> bool {
 pub(super) fn recover(signed: &[SignedHash], keys: &mut [Result<PublicKey, RecoverError>]) {
     assert!(is_available(), "the processor lacks the instructions");
     // SAFETY: the processor has the features that the function is compiled for.
-    unsafe { batch::recover(&multiples::FIXED, signed, keys) }
+    unsafe { batch::recover(&multiples::FIXED, signed, keys) };
 }

@@ -50,7 +50,7 @@ impl Fixed {
 }
 
 /// The point times 2^exponent.
-fn times_power_of_two(point: PublicKey, exponent: usize) -> PublicKey {
+pub(super) fn times_power_of_two(point: PublicKey, exponent: usize) -> PublicKey {
     let mut power = [0; 32];
     power[31 - exponent / 8] = 1 << (exponent % 8);
     let power = Scalar::from_be_bytes(power).expect("below the order");
