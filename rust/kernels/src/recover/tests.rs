@@ -197,6 +197,16 @@ fn a_batch_without_any_key_is_refused_one_by_one() {
 }
 
 #[test]
+fn all_instruction_sets_give_the_same_answers() {
+    let mut random = Random(4);
+    let signed: Vec<_> = (0..100).map(|_| random.either()).collect();
+    let expected: Vec<_> = signed.iter().map(single::recover).collect();
+    for simd in Simd::ALL {
+        assert_eq!(recover_batch_with(simd, &signed), expected, "{simd:?}");
+    }
+}
+
+#[test]
 fn addresses_are_the_hashes_of_the_keys() {
     let mut random = Random(3);
     let signed: Vec<_> = (0..100).map(|i| if i % 5 == 0 { random.numbers() } else { random.signature() }).collect();

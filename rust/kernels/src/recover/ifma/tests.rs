@@ -12,7 +12,7 @@ use super::multiples::{FIXED, Fixed, PointRows, odd_multiples_of_block, times_po
 use super::scalar::Scalar;
 use super::schedule::{POINT_ROWS, TOP_BIT, combine};
 use crate::recover::tests::Random;
-use crate::recover::{PublicKey, RecoverError, SignedHash, single};
+use crate::recover::{RecoverError, SignedHash, single};
 
 /// Runs a test's body with the instructions, or says why it cannot.
 macro_rules! with_vectors {
@@ -421,17 +421,4 @@ fn a_block_gives_the_sum_for_chosen_scalars() {
         }
     }
     with_vectors!(body);
-}
-
-#[test]
-fn forced_on_and_off_the_answers_are_the_same() {
-    let mut random = Random(19);
-    let signed: Vec<_> = (0..100).map(|i| if i % 3 == 0 { random.numbers() } else { random.signature() }).collect();
-    let plain: Vec<Result<PublicKey, RecoverError>> = signed.iter().map(single::recover).collect();
-    if super::is_available() {
-        let mut keys = vec![Err(RecoverError::OutOfRange); signed.len()];
-        super::recover(&signed, &mut keys);
-        assert_eq!(keys, plain);
-    }
-    assert_eq!(crate::recover_batch(&signed), plain);
 }
