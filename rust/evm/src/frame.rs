@@ -134,11 +134,6 @@ pub(crate) struct Frame {
     /// What this frame returns.
     pub(crate) output: Bytes,
     pub(crate) pending: Option<Pending>,
-    /// Follows the analysed form of the code, at `step`; else the plain loop runs, at `pc`.
-    pub(crate) analysed: bool,
-    pub(crate) step: usize,
-    /// Why the analysed form was left.
-    pub(crate) exit: Option<Exit>,
     /// Where the answer goes that this frame waits for.
     waiting: (usize, usize),
     depth: usize,
@@ -196,6 +191,11 @@ impl FrameResult {
 }
 
 impl Machine<'_, '_> {
+    /// Marks the account as accessed; true if it was cold. Precompiles never are.
+    pub(crate) fn warm(&mut self, account: AccountId) -> bool {
+        self.overlay.warm(account) && !precompiles::contains(self.rules.fork, &self.overlay.address(account))
+    }
+
     #[inline]
     pub(crate) fn schedule(&self) -> &GasSchedule {
         self.rules.instructions.schedule()
@@ -267,10 +267,7 @@ impl Machine<'_, '_> {
             return Ok(Opened::Ended(FrameResult::success(Bytes::new(), gas)));
         }
         let code = self.code(code_account)?;
-        let analysed = code.analyse(&self.rules.instructions.rows);
-        let mut frame = Frame::new(message, code, account, depth, checkpoint);
-        frame.analysed = analysed;
-        Ok(Opened::Running(frame))
+        Ok(Opened::Running(Frame::new(message, code, account, depth, checkpoint)))
     }
 
     /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.
@@ -360,9 +357,6 @@ impl Frame {
             returned: Bytes::new(),
             output: Bytes::new(),
             pending: None,
-            analysed: false,
-            step: 0,
-            exit: None,
             waiting: (0, 0),
             depth,
             checkpoint,
@@ -428,7 +422,7 @@ impl Frame {
     /// Finds the account that the word names; the first access in the transaction is dearer from Berlin on.
     pub(crate) fn access(&mut self, machine: &mut Machine<'_, '_>, word: U256) -> Result<AccountId, Exit> {
         let account = machine.overlay.load(&Address::from_word(word.into()))?;
-        if machine.rules.has(Fork::Berlin) && machine.overlay.warm(account) {
+        if machine.rules.has(Fork::Berlin) && machine.warm(account) {
             let schedule = machine.schedule();
             self.charge(schedule.account_cold - schedule.account_warm)?;
         }

@@ -17,4 +17,4 @@ pub mod transact;
 
 pub use interpreter::{HaltReason, Instructions};
 pub use spec::{Activation, BlobParameters, BlockEnv, ChainSpec, Fork, GasError, GasSchedule, Rules};
-pub use transact::{Executed, Outcome, Rejection, Terms, TransactError, transact, validate};
+pub use transact::{Executed, Outcome, Rejection, Terms, TransactError, system_call, transact, validate};

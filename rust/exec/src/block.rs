@@ -43,14 +43,6 @@ pub enum ExecError {
         /// Why.
         rejection: Rejection,
     },
-    /// A transaction could not be executed.
-    #[error("transaction {index}: {error}")]
-    Failed {
-        /// Which.
-        index: usize,
-        /// Why.
-        error: TransactError,
-    },
     /// The state cannot be read.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -102,7 +94,6 @@ impl<'a> BlockBuilder<'a> {
         let mut executed = executed.map_err(|error| match error {
             TransactError::Rejected(rejection) => ExecError::Rejected { index, rejection },
             TransactError::View(error) => ExecError::View(error),
-            error => ExecError::Failed { index, error },
         })?;
         let outcome = &mut self.outcome;
         outcome.gas_used += executed.gas_used;

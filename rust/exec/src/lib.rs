@@ -6,5 +6,6 @@
 //! Knows no chain, no disk, no pool.
 
 pub mod block;
+pub mod statetest;
 
 pub use block::{BlockBuilder, BlockOutcome, ExecError, Mode, execute};

@@ -55,7 +55,7 @@ fn enter(frame: &mut Frame, machine: &mut Machine<'_, '_>, kind: Kind, requested
     {
         let schedule = machine.rules.instructions.schedule();
         let delegate = machine.overlay.load(&delegate)?;
-        frame.charge(if machine.overlay.warm(delegate) { schedule.account_cold } else { schedule.account_warm })?;
+        frame.charge(if machine.warm(delegate) { schedule.account_cold } else { schedule.account_warm })?;
     }
     let schedule = machine.rules.instructions.schedule();
     let mut stipend = 0;
@@ -160,7 +160,7 @@ pub(super) fn selfdestruct(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> 
     frame.forbid_static()?;
     let schedule = machine.rules.instructions.schedule();
     let heir = machine.overlay.load(&Address::from_word(heir.into()))?;
-    if machine.rules.has(Fork::Berlin) && machine.overlay.warm(heir) {
+    if machine.rules.has(Fork::Berlin) && machine.warm(heir) {
         frame.charge(schedule.account_cold)?;
     }
     let balance = machine.overlay.balance(frame.account);

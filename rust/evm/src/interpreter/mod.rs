@@ -5,7 +5,6 @@
 //! order, every time. It is the meaning of the virtual machine. An operation never checks what its row says; it pays
 //! for what depends on its operands, and does its work.
 
-pub(crate) mod blocks;
 pub(crate) mod memory;
 pub(crate) mod stack;
 
@@ -121,13 +120,6 @@ pub(crate) struct Row {
     pub(crate) at_most: u16,
 }
 
-impl Row {
-    /// Whether the fork does not know the opcode.
-    pub(crate) fn is_undefined(&self) -> bool {
-        std::ptr::fn_addr_eq(self.run, control::undefined as Handler)
-    }
-}
-
 /// The opcodes of one fork at one chain's prices, ready to run.
 pub struct Instructions {
     fork: Fork,
@@ -192,16 +184,8 @@ pub(crate) fn length(word: U256) -> Result<usize, Exit> {
     }
 }
 
-/// Runs the frame until it ends or waits for another: by its analysed form where it has one and still follows it,
-/// else by the plain loop.
+/// Runs the frame until it ends or waits for another.
 pub(crate) fn run(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Exit {
-    if frame.analysed {
-        let code = frame.code.clone();
-        if let Some(exit) = code.program().and_then(|program| blocks::run(frame, machine, program)) {
-            return exit;
-        }
-        frame.analysed = false;
-    }
     match plain(frame, machine) {
         Ok(never) => match never {},
         Err(exit) => exit,

@@ -1,6 +1,7 @@
 //! What the rules are, as values: forks, and the chains that schedule them.
 
 pub mod chain;
+pub mod dao;
 pub mod fork;
 pub mod gas;
 pub mod opcodes;

@@ -5,17 +5,26 @@
 //!
 //! [`transaction_diff`]: state::Overlay::transaction_diff
 
+mod authorize;
 mod intrinsic;
 mod rejection;
+mod settle;
+mod system;
 pub mod validate;
 
-use state::{AccountId, EmptyAccounts, Overlay, ViewError};
-use types::{Account, Address, Bytes, Log, Recovered, TxKind, U256};
+use state::{AccountId, Overlay, ViewError};
+use types::{Address, Bytes, Log, Recovered, TxKind, U256};
 
 pub use rejection::Rejection;
+pub use system::{SYSTEM_ADDRESS, system_call};
 pub use validate::Terms;
 
-use crate::spec::{BlockEnv, Fork, Rules};
+use crate::{
+    frame::{self, FrameResult, Kind, Machine, Message, Status},
+    interpreter::HaltReason,
+    precompiles,
+    spec::{BlockEnv, Fork, Rules},
+};
 
 /// What a transaction did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +57,32 @@ pub enum Outcome {
         /// The contract that it created.
         created: Option<Address>,
     },
+    /// The code undid everything and says why.
+    Revert {
+        /// What it says.
+        output: Bytes,
+    },
+    /// The code broke a rule; everything is undone and the gas is gone.
+    Halt {
+        /// Which rule.
+        reason: HaltReason,
+    },
 }
 
 impl Outcome {
     /// Whether the receipt says success.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Success { .. })
+    }
+}
+
+impl From<FrameResult> for Outcome {
+    fn from(result: FrameResult) -> Self {
+        match result.status {
+            Status::Success => Self::Success { output: result.output, created: result.created },
+            Status::Revert => Self::Revert { output: result.output },
+            Status::Halt(reason) => Self::Halt { reason },
+        }
     }
 }
 
@@ -66,9 +95,6 @@ pub enum TransactError {
     /// The state cannot be read.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// Contracts cannot be run by this build.
-    #[error("{0} has code, which this build cannot run")]
-    CodeNotRunnable(Address),
 }
 
 /// Validates and executes one transaction.
@@ -80,14 +106,14 @@ pub fn transact(
 ) -> Result<Executed, TransactError> {
     let terms = validate::form(rules, block, &tx.transaction)?;
     overlay.begin();
-    let executed = run(rules, block, tx, &terms, overlay);
+    let executed = execute(rules, block, tx, &terms, overlay);
     if executed.is_err() {
         overlay.abandon();
     }
     executed
 }
 
-fn run(
+fn execute(
     rules: &Rules,
     block: &BlockEnv,
     tx: &Recovered,
@@ -98,16 +124,16 @@ fn run(
     let account = overlay.account(sender).copied().unwrap_or_default();
     let code = if account.has_code() { overlay.code(sender)? } else { Bytes::new() };
     validate::sender(&tx.transaction, tx.sender, &account, &code)?;
-    match tx.transaction.to() {
-        TxKind::Call(to) => {
-            let recipient = overlay.load(&to)?;
-            if overlay.has_code(recipient) {
-                return Err(TransactError::CodeNotRunnable(to));
-            }
-            transfer(rules, block, tx, terms, overlay, sender, recipient)
+    if let TxKind::Call(to) = tx.transaction.to()
+        && tx.transaction.authorizations().is_none()
+        && !precompiles::contains(rules.fork, &to)
+    {
+        let recipient = overlay.load(&to)?;
+        if !overlay.has_code(recipient) {
+            return Ok(transfer(rules, block, tx, terms, overlay, sender, recipient)?);
         }
-        TxKind::Create => Err(TransactError::CodeNotRunnable(Address::ZERO)),
     }
+    Ok(run(rules, block, tx, terms, overlay, sender)?)
 }
 
 /// Value to an account without code: nothing can look, so the sender's fee and value are one write.
@@ -119,30 +145,91 @@ fn transfer(
     overlay: &mut Overlay<'_>,
     sender: AccountId,
     recipient: AccountId,
-) -> Result<Executed, TransactError> {
-    let gas_used = terms.intrinsic_gas.max(terms.floor_gas);
+) -> Result<Executed, ViewError> {
+    let gas = settle::Gas::unrefunded(terms.intrinsic_gas, terms);
     let value = tx.transaction.value();
-    let fee = U256::from(gas_used) * U256::from(terms.gas_price);
-    let blob_fee = U256::from(terms.blob_gas) * U256::from(terms.blob_price);
-    overlay.write(sender, |account: &mut Account| {
+    let cost = value + gas.fee(terms) + terms.blob_fee();
+    overlay.write(sender, |account| {
         account.nonce += 1;
-        account.balance -= value + fee + blob_fee;
+        account.balance -= cost;
     });
     overlay.credit(recipient, value);
-    let base_fee = U256::from(gas_used) * U256::from(block.base_fee.unwrap_or_default());
-    let tip = fee - base_fee;
-    let beneficiary = overlay.load(&block.beneficiary)?;
-    overlay.credit(beneficiary, tip);
-    let empty = if rules.has(Fork::SpuriousDragon) { EmptyAccounts::Cleared } else { EmptyAccounts::Stay };
-    let destroyed = overlay.settle(empty)?;
-    Ok(Executed {
-        outcome: Outcome::Success { output: Bytes::new(), created: None },
-        gas_used,
-        gas_refunded: 0,
-        blob_gas_used: terms.blob_gas,
-        gas_price: terms.gas_price,
-        tip,
-        burned: base_fee + blob_fee + destroyed,
-        logs: overlay.take_logs(),
-    })
+    let outcome = Outcome::Success { output: Bytes::new(), created: None };
+    settle::settle(rules, block, terms, overlay, gas, outcome)
+}
+
+/// Everything else: charge the most that it may cost, run, give back what was not used.
+fn run(
+    rules: &Rules,
+    block: &BlockEnv,
+    tx: &Recovered,
+    terms: &Terms,
+    overlay: &mut Overlay<'_>,
+    sender: AccountId,
+) -> Result<Executed, ViewError> {
+    let transaction = &tx.transaction;
+    let gas_price = U256::from(terms.gas_price);
+    let charged = U256::from(transaction.gas_limit()) * gas_price + terms.blob_fee();
+    overlay.write(sender, |account| {
+        account.nonce += 1;
+        account.balance -= charged;
+    });
+    overlay.warm(sender);
+    if rules.has(Fork::Shanghai) {
+        // EIP-3651.
+        let beneficiary = overlay.load(&block.beneficiary)?;
+        overlay.warm(beneficiary);
+    }
+    for item in transaction.access_list().into_iter().flat_map(|list| list.iter()) {
+        let account = overlay.load(&item.address)?;
+        overlay.warm(account);
+        for key in &item.storage_keys {
+            let slot = overlay.load_slot(account, &(*key).into())?;
+            overlay.warm_slot(slot);
+        }
+    }
+    authorize::authorize(rules, tx, overlay)?;
+    let gas = transaction.gas_limit() - terms.intrinsic_gas;
+    let message = match transaction.to() {
+        TxKind::Call(to) => {
+            let recipient = overlay.load(&to)?;
+            overlay.warm(recipient);
+            if rules.has(Fork::Prague)
+                && overlay.has_code(recipient)
+                && let Some(delegate) = frame::delegation(&overlay.code(recipient)?)
+            {
+                let delegate = overlay.load(&delegate)?;
+                overlay.warm(delegate);
+            }
+            Message {
+                kind: Kind::Call,
+                is_static: false,
+                caller: tx.sender,
+                target: to,
+                code_from: to,
+                value: transaction.value(),
+                input: transaction.input().clone(),
+                gas,
+            }
+        }
+        TxKind::Create => {
+            let target = tx.sender.create(transaction.nonce());
+            Message {
+                kind: Kind::Create,
+                is_static: false,
+                caller: tx.sender,
+                target,
+                code_from: target,
+                value: transaction.value(),
+                input: transaction.input().clone(),
+                gas,
+            }
+        }
+    };
+    let mut machine =
+        Machine { rules, block, overlay, origin: tx.sender, gas_price, blob_hashes: transaction.blob_hashes() };
+    let result = frame::run(&mut machine, message)?;
+    let gas = settle::Gas::refunded(rules, transaction.gas_limit() - result.gas_left, overlay.refunded(), terms);
+    overlay.credit(sender, U256::from(transaction.gas_limit() - gas.used) * gas_price);
+    settle::settle(rules, block, terms, overlay, gas, result.into())
 }

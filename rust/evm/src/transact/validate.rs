@@ -6,9 +6,12 @@
 use types::{Account, Address, Bytes, Transaction, TxKind, U256, keys::HALF_ORDER};
 
 use super::{Rejection, intrinsic};
-use crate::spec::{
-    BlockEnv, Fork, Rules,
-    chain::{BLOB_GAS, BLOBS_PER_TRANSACTION_MAX},
+use crate::{
+    frame::delegation,
+    spec::{
+        BlockEnv, Fork, Rules,
+        chain::{BLOB_GAS, BLOBS_PER_TRANSACTION_MAX},
+    },
 };
 
 /// Most gas a transaction may ask for from Osaka on (EIP-7825).
@@ -19,9 +22,6 @@ pub const INIT_CODE_MAX: usize = 2 * 24_576;
 
 /// First byte of a blob's hash: a KZG commitment.
 const BLOB_HASH_VERSION: u8 = 1;
-
-/// First bytes of code that delegates to another account (EIP-7702); the account's address follows.
-const DELEGATION: [u8; 3] = [0xef, 0x01, 0x00];
 
 /// What a well-formed transaction costs in this block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub struct Terms {
     pub blob_gas: u64,
     /// Wei per blob gas.
     pub blob_price: u128,
+}
+
+impl Terms {
+    /// Wei for the blobs.
+    pub fn blob_fee(&self) -> U256 {
+        U256::from(self.blob_gas) * U256::from(self.blob_price)
+    }
 }
 
 /// Everything that can be said without the state.
@@ -90,7 +97,7 @@ pub fn form(rules: &Rules, block: &BlockEnv, tx: &Transaction) -> Result<Terms, 
 /// The paying account against the transaction. `code` is the account's.
 pub fn sender(tx: &Transaction, address: Address, account: &Account, code: &Bytes) -> Result<(), Rejection> {
     // EIP-3607; EIP-7702 lets delegating accounts go on sending.
-    if account.has_code() && delegate(code).is_none() {
+    if account.has_code() && delegation(code).is_none() {
         return Err(Rejection::SenderHasCode { sender: address, code_hash: account.code_hash });
     }
     if tx.nonce() != account.nonce {
@@ -112,17 +119,6 @@ pub fn cost_max(tx: &Transaction) -> U256 {
         Some(fee) => cost.saturating_add(U256::from(BLOB_GAS * tx.blob_hashes().len() as u64) * U256::from(fee)),
         None => cost,
     }
-}
-
-/// The account that this code delegates to, where it does.
-pub fn delegate(code: &[u8]) -> Option<Address> {
-    let address = code.strip_prefix(&DELEGATION)?;
-    (address.len() == 20).then(|| Address::from_slice(address))
-}
-
-/// Code that delegates to `address`.
-pub fn delegation(address: &Address) -> Bytes {
-    [&DELEGATION[..], address.as_slice()].concat().into()
 }
 
 fn kind_enabled(fork: Fork, kind: u8) -> bool {

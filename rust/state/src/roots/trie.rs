@@ -129,15 +129,6 @@ pub fn stored_root(nodes: &dyn TrieNodes) -> Result<B256, RootError> {
 
 /// The root over a list (transactions, receipts, withdrawals): each item's encoding under the RLP of its index.
 pub fn ordered_root<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> B256 {
-    ordered(items).root.unwrap_or(EMPTY_ROOT)
-}
-
-/// The nodes of that trie, with their places.
-pub(super) fn ordered_nodes<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> Vec<(Path, Bytes)> {
-    ordered(items).places.into_iter().filter_map(|place| Some((place.path, place.after?))).collect()
-}
-
-fn ordered<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> Edited {
     let mut changes: Vec<ItemChange> = items
         .into_iter()
         .enumerate()
@@ -147,8 +138,9 @@ fn ordered<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> Edited {
         })
         .collect();
     changes.sort_unstable_by_key(|change| change.key);
-    let task = Task { owner: None, changes: &changes };
-    edit::run(&NoNodes, &[task]).expect("an empty trie cannot be damaged").remove(0)
+    let edited =
+        edit::run(&NoNodes, &[Task { owner: None, changes: &changes }]).expect("an empty trie cannot be damaged");
+    edited[0].root.unwrap_or(EMPTY_ROOT)
 }
 
 /// The root of a whole state.
@@ -251,8 +243,12 @@ impl Change for AccountChange<'_> {
 }
 
 /// Decodes what a leaf holds: of the state, or of somebody's storage.
-pub(super) fn decode_value<T: Decodable>(rlp: &[u8], storage_of: Option<&Address>, key: &Path) -> Result<T, RootError> {
-    alloy_rlp::decode_exact(rlp).map_err(|error| {
+fn decode_value<T: Decodable>(mut rlp: &[u8], storage_of: Option<&Address>, key: &Path) -> Result<T, RootError> {
+    let decoded = T::decode(&mut rlp).and_then(|value| match rlp {
+        [] => Ok(value),
+        _ => Err(alloy_rlp::Error::UnexpectedLength),
+    });
+    decoded.map_err(|error| {
         let key = NodeKey { owner: storage_of.map(types::keccak256), path: key.to_vec() };
         RootError::Malformed { key, reason: error.into() }
     })
@@ -270,7 +266,6 @@ impl Change for ItemChange {
     }
 
     fn value(&self, _: Option<&Bytes>) -> Result<Option<Bytes>, RootError> {
-        // An empty item would be no entry at all.
-        Ok(Some(self.value.clone()).filter(|value| !value.is_empty()))
+        Ok(Some(self.value.clone()))
     }
 }
