@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use state::{Commit, Ledger, LedgerError, ReverseDiff, StateDiff, StateReader, StoredBlock};
@@ -16,6 +16,7 @@ use crate::{
         decode_body, decode_header, decode_place, decode_places, decode_receipts, encode_body, encode_header,
         encode_id, encode_place, encode_places, encode_receipts, join, log_names, number_key,
     },
+    cache::Cache,
     check,
     encoding::DecodeError,
     migrate,
@@ -30,6 +31,8 @@ pub struct Store {
     kv: Arc<dyn Kv>,
     /// One commit after the other: each reads what the one before it left.
     commits: Mutex<()>,
+    cache: RwLock<Arc<Cache>>,
+    cache_bytes_max: usize,
 }
 
 impl Store {
@@ -66,7 +69,9 @@ impl Store {
     /// A store over any key-value store; `path` is its name in errors.
     pub fn over(kv: Arc<dyn Kv>, path: &Path, options: &Options) -> Result<Self, LedgerError> {
         migrate::prepare(&*kv, path, options.read_only)?;
-        Ok(Self { kv, commits: Mutex::default() })
+        let cache_bytes_max = options.read_cache_bytes;
+        let cache = Cache::new(cache_bytes_max, kv.snapshot()?.version());
+        Ok(Self { kv, commits: Mutex::default(), cache: RwLock::new(Arc::new(cache)), cache_bytes_max })
     }
 
     /// The key-value store below, for tools.
@@ -85,6 +90,20 @@ impl Store {
             Ok((number, decode_places(&value).map_err(|error| error.at(Family::Logs, &key))?))
         };
         snapshot.range(Family::Logs, &name.key(first), until).map(place).collect()
+    }
+
+    /// The cache that may answer for this snapshot: a new one where somebody else has written since.
+    fn cache(&self, snapshot: &dyn Snapshot) -> Arc<Cache> {
+        let version = snapshot.version();
+        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if cache.knows(version) {
+            return cache;
+        }
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        if !cache.knows(version) {
+            *cache = Arc::new(Cache::new(self.cache_bytes_max, version));
+        }
+        cache.clone()
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {
@@ -251,12 +270,16 @@ impl Ledger for Store {
         writing.diff(&commit.diff);
         writing.rest(&commit)?;
         writing.forget(&commit.forget);
-        let batch = writing.batch;
-        self.kv.write(batch)
+        let mut batch = writing.batch;
+        batch.sort();
+        let (changes, version) = (batch.changes().to_vec(), before.version() + 1);
+        self.cache(&*before).write_through(&changes, version, || self.kv.write(batch))
     }
 
     fn reader(&self) -> Result<Arc<dyn StateReader>, LedgerError> {
-        Ok(Arc::new(Frozen::new(self.kv.snapshot()?)?))
+        let snapshot = self.kv.snapshot()?;
+        let cache = self.cache(&*snapshot);
+        Ok(Arc::new(Frozen::new(snapshot, cache)?))
     }
 
     fn head(&self) -> Result<Option<BlockId>, LedgerError> {

@@ -20,6 +20,7 @@
 
 mod accounts;
 mod blocks;
+mod cache;
 mod check;
 mod encoding;
 mod families;

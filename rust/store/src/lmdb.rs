@@ -349,10 +349,11 @@ impl Lmdb {
 impl Drop for Lmdb {
     /// Best effort; who must know calls `sync` first.
     fn drop(&mut self) {
-        if !self.options.read_only && self.sync().is_ok() {
-            if let Some(mark) = &self.mark {
-                let _ = mark.clear();
-            }
+        if !self.options.read_only
+            && self.sync().is_ok()
+            && let Some(mark) = &self.mark
+        {
+            let _ = mark.clear();
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     Family, Snapshot,
     accounts::{decode_account, decode_slot, node_key, slot_key, slot_of},
     blocks::{decode_hash, decode_id, number_key},
+    cache::{Cache, Name},
 };
 
 /// Where the head's number and hash stand.
@@ -16,13 +17,14 @@ pub(crate) const HEAD: &[u8] = b"head";
 
 pub(crate) struct Frozen {
     snapshot: Arc<dyn Snapshot>,
+    cache: Arc<Cache>,
     head: Option<BlockId>,
 }
 
 impl Frozen {
-    pub(crate) fn new(snapshot: Arc<dyn Snapshot>) -> Result<Self, LedgerError> {
+    pub(crate) fn new(snapshot: Arc<dyn Snapshot>, cache: Arc<Cache>) -> Result<Self, LedgerError> {
         let head = head(&*snapshot)?;
-        Ok(Self { snapshot, head })
+        Ok(Self { snapshot, cache, head })
     }
 }
 
@@ -42,15 +44,27 @@ fn unreadable(error: LedgerError) -> ViewError {
 }
 
 impl Frozen {
+    /// A row, from the cache where it holds this snapshot's value.
+    fn row(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
+        let Some(name) = Name::new(family, key) else { return self.snapshot.get(family, key) };
+        let version = self.snapshot.version();
+        if let Some(value) = self.cache.get(&name, version) {
+            return Ok(value);
+        }
+        let value = self.snapshot.get(family, key)?;
+        self.cache.add(name, value.clone(), version);
+        Ok(value)
+    }
+
     fn read_account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
         let key = address.as_slice();
-        let bytes = self.snapshot.get(Family::Accounts, key)?;
+        let bytes = self.row(Family::Accounts, key)?;
         bytes.map(|bytes| decode_account(&bytes).map_err(|error| error.at(Family::Accounts, key))).transpose()
     }
 
     fn read_slot(&self, address: &Address, slot: &U256) -> Result<U256, LedgerError> {
         let key = slot_key(address, slot);
-        match self.snapshot.get(Family::Storage, &key)? {
+        match self.row(Family::Storage, &key)? {
             Some(bytes) => decode_slot(&bytes).map_err(|error| error.at(Family::Storage, &key)),
             None => Ok(U256::ZERO),
         }
@@ -80,7 +94,7 @@ impl View for Frozen {
         if *hash == EMPTY_CODE_HASH {
             return Ok(Bytes::new());
         }
-        self.snapshot.get(Family::Code, hash.as_slice()).map_err(unreadable)?.ok_or(ViewError::MissingCode(*hash))
+        self.row(Family::Code, hash.as_slice()).map_err(unreadable)?.ok_or(ViewError::MissingCode(*hash))
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, ViewError> {
@@ -103,7 +117,7 @@ impl View for Frozen {
 
 impl TrieNodes for Frozen {
     fn node(&self, key: &NodeKey) -> Result<Option<Bytes>, LedgerError> {
-        self.snapshot.get(Family::Nodes, &node_key(key))
+        self.row(Family::Nodes, &node_key(key))
     }
 }
 
