@@ -174,3 +174,6 @@ pub(crate) fn rlp<T: alloy_rlp::Decodable>(input: &mut Input<'_>) -> Result<T, D
 pub(crate) fn owned(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
+
+#[cfg(test)]
+mod tests;
