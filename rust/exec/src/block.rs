@@ -1,8 +1,10 @@
 //! A block, transaction by transaction.
 
-use evm::{BlockEnv, Executed, Fork, Rejection, Rules, TransactError, transact};
-use state::{EmptyAccounts, Overlay, StateDiff, View, ViewError};
-use types::{B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
+use evm::{BlockEnv, Executed, Fork, Outcome, Rejection, Rules, TransactError, transact};
+use state::{Overlay, StateDiff, View, ViewError};
+use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
+
+use crate::system;
 
 /// What is wanted besides the outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,26 @@ pub enum ExecError {
         /// Why.
         rejection: Rejection,
     },
+    /// From Prague on a block must call a contract that is not there (EIP-7002, EIP-7251).
+    #[error("system contract {contract} is missing")]
+    SystemContractMissing {
+        /// Where it should be.
+        contract: Address,
+    },
+    /// Such a contract did not answer.
+    #[error("system contract {contract} failed: {outcome:?}")]
+    SystemCallFailed {
+        /// Which.
+        contract: Address,
+        /// How its call ended.
+        outcome: Outcome,
+    },
+    /// The deposit contract logged something that is no deposit (EIP-6110).
+    #[error("malformed deposit event: {data}")]
+    MalformedDeposit {
+        /// The event's data.
+        data: Bytes,
+    },
     /// The state cannot be read.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -71,13 +93,18 @@ pub struct BlockBuilder<'a> {
     env: &'a BlockEnv,
     overlay: Overlay<'a>,
     mode: Mode,
+    /// What changed before the first transaction, until that one's diff takes it in.
+    opening: StateDiff,
     outcome: BlockOutcome,
 }
 
 impl<'a> BlockBuilder<'a> {
     /// Opens the block: does what comes before the first transaction.
     pub fn new(rules: &'a Rules, env: &'a BlockEnv, view: &'a dyn View, mode: Mode) -> Result<Self, ExecError> {
-        Ok(Self { rules, env, overlay: Overlay::new(view), mode, outcome: BlockOutcome::default() })
+        let mut overlay = Overlay::new(view);
+        system::open(rules, env, &mut overlay)?;
+        let opening = if mode.diffs { overlay.diff() } else { StateDiff::default() };
+        Ok(Self { rules, env, overlay, mode, opening, outcome: BlockOutcome::default() })
     }
 
     fn reserve(&mut self, transactions: usize) {
@@ -111,7 +138,7 @@ impl<'a> BlockBuilder<'a> {
             logs: std::mem::take(&mut executed.logs),
         });
         if self.mode.diffs {
-            outcome.diffs.push(self.overlay.transaction_diff());
+            outcome.diffs.push(std::mem::take(&mut self.opening).then(&self.overlay.transaction_diff()));
         }
         Ok(executed)
     }
@@ -124,7 +151,7 @@ impl<'a> BlockBuilder<'a> {
             return Err(Rejection::BlockGasExceeded { required: transaction.gas_limit(), available });
         }
         let used = self.outcome.blob_gas_used / evm::spec::chain::BLOB_GAS;
-        let max = self.rules.blobs.max - used;
+        let max = self.rules.blobs.max.saturating_sub(used);
         let count = transaction.blob_hashes().len();
         if count as u64 > max {
             return Err(Rejection::TooManyBlobs { count, max });
@@ -139,13 +166,8 @@ impl<'a> BlockBuilder<'a> {
 
     /// Closes the block: does what comes after the last transaction.
     pub fn finish(mut self, withdrawals: &[Withdrawal]) -> Result<BlockOutcome, ExecError> {
-        const GWEI: u64 = 1_000_000_000;
-        self.overlay.begin();
-        for withdrawal in withdrawals {
-            let account = self.overlay.load(&withdrawal.address)?;
-            self.overlay.credit(account, U256::from(withdrawal.amount) * U256::from(GWEI));
-        }
-        self.overlay.settle(EmptyAccounts::Cleared)?;
+        system::pay(self.rules, self.env, withdrawals, &mut self.overlay)?;
+        self.outcome.requests = system::requests(self.rules, self.env, &self.outcome.receipts, &mut self.overlay)?;
         self.outcome.diff = self.overlay.diff();
         Ok(self.outcome)
     }

@@ -7,5 +7,6 @@
 
 pub mod block;
 pub mod statetest;
+mod system;
 
 pub use block::{BlockBuilder, BlockOutcome, ExecError, Mode, execute};
