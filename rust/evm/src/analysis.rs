@@ -1,11 +1,17 @@
 //! What is known of a bytecode before it runs.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use alloy_primitives::map::B256HashMap;
 use types::{B256, Bytes};
 
-use crate::spec::opcodes::{JUMPDEST, OPCODES};
+use crate::{
+    interpreter::{Instructions, blocks::Program},
+    spec::opcodes::{JUMPDEST, OPCODES},
+};
 
 /// A bytecode, with the places that a jump may go to.
 #[derive(Debug, Default)]
@@ -13,6 +19,8 @@ pub(crate) struct Code {
     pub(crate) bytes: Bytes,
     /// One bit per byte.
     jump_targets: Box<[u64]>,
+    has_run: AtomicBool,
+    program: OnceLock<Program>,
 }
 
 impl Code {
@@ -26,7 +34,26 @@ impl Code {
             }
             pc += 1 + immediate(byte);
         }
-        Self { bytes, jump_targets }
+        Self { bytes, jump_targets, ..Self::default() }
+    }
+
+    /// Lays out the steps, when the code runs for the second time: whoever runs once isn't worth it. Whether there are
+    /// any now. The instructions must be the same each time.
+    pub(crate) fn analyse(&self, instructions: &Instructions) -> bool {
+        if self.program.get().is_some() {
+            return true;
+        }
+        let again = self.has_run.swap(true, Ordering::Relaxed);
+        if again {
+            self.program.get_or_init(|| Program::new(self, instructions));
+        }
+        again
+    }
+
+    /// The steps.
+    #[inline]
+    pub(crate) fn program(&self) -> Option<&Program> {
+        self.program.get()
     }
 
     /// Whether a jump may go there: a JUMPDEST that is no other opcode's immediate.
@@ -42,8 +69,9 @@ pub(crate) fn immediate(byte: u8) -> usize {
     OPCODES[byte as usize].map_or(0, |opcode| opcode.immediate as usize)
 }
 
-/// Bytes of code kept, over all shards.
-const CACHE_LIMIT: usize = 64 << 20;
+/// Bytes of code kept, over all shards: some 170 contracts of the largest size, some thousands of the usual. Laid out
+/// as steps they take up to sixteen times that.
+const CACHE_LIMIT: usize = 8 << 20;
 
 const SHARDS: usize = 16;
 

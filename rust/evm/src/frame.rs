@@ -134,6 +134,11 @@ pub(crate) struct Frame {
     /// What this frame returns.
     pub(crate) output: Bytes,
     pub(crate) pending: Option<Pending>,
+    /// Follows the analysed form of the code, at `step`; else the plain loop runs, at `pc`.
+    pub(crate) analysed: bool,
+    pub(crate) step: usize,
+    /// Why the analysed form was left.
+    pub(crate) exit: Option<Exit>,
     /// Where the answer goes that this frame waits for.
     waiting: (usize, usize),
     depth: usize,
@@ -267,7 +272,10 @@ impl Machine<'_, '_> {
             return Ok(Opened::Ended(FrameResult::success(Bytes::new(), gas)));
         }
         let code = self.code(code_account)?;
-        Ok(Opened::Running(Frame::new(message, code, account, depth, checkpoint)))
+        let analysed = code.analyse(&self.rules.instructions);
+        let mut frame = Frame::new(message, code, account, depth, checkpoint);
+        frame.analysed = analysed;
+        Ok(Opened::Running(frame))
     }
 
     /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.
@@ -357,6 +365,9 @@ impl Frame {
             returned: Bytes::new(),
             output: Bytes::new(),
             pending: None,
+            analysed: false,
+            step: 0,
+            exit: None,
             waiting: (0, 0),
             depth,
             checkpoint,

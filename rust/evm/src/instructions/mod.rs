@@ -12,20 +12,57 @@ mod stack;
 mod storage;
 mod system;
 
+use types::U256;
+
 use crate::{
-    interpreter::Handler,
-    spec::opcodes::{self as op, OPCODES},
+    interpreter::{Handler, blocks::Run},
+    spec::opcodes::{self as op, OPCODES, Place},
 };
 
 macro_rules! handlers {
     ($($name:ident => $handler:expr,)*) => {
         /// By byte: what the opcode does.
-        pub(crate) const HANDLERS: [Option<Handler>; 256] = {
+        pub(crate) static HANDLERS: [Option<Handler>; 256] = {
             let mut table: [Option<Handler>; 256] = [None; 256];
             $(table[op::$name as usize] = Some($handler);)*
             table
         };
+
+        /// By byte: the same as a step of an analysed program.
+        pub(crate) static STEPS: [Option<Run>; 256] = {
+            let mut table: [Option<Run>; 256] = [None; 256];
+            $(table[op::$name as usize] = Some(|frame, machine, _, next| match $handler(frame, machine) {
+                Ok(()) => next,
+                Err(exit) => frame.leave(exit, next),
+            });)*
+            table
+        };
+
+        /// By byte: a push of the argument and the same, as one step. Only for what takes the pushed word and leaves
+        /// the straight line at most by halting.
+        pub(crate) static JOINED: [Option<Run>; 256] = {
+            let mut table: [Option<Run>; 256] = [None; 256];
+            $(if joins(op::$name) {
+                table[op::$name as usize] = Some(|frame, machine, word, next| {
+                    frame.stack.push(U256::from(word));
+                    match $handler(frame, machine) {
+                        Ok(()) => next,
+                        Err(exit) => frame.leave(exit, next),
+                    }
+                });
+            })*
+            table
+        };
     };
+}
+
+/// Whether a push is joined with this opcode: only where it may stand inside a block, takes words, and doesn't read
+/// the code.
+const fn joins(byte: u8) -> bool {
+    match OPCODES[byte as usize] {
+        Some(opcode) => matches!(opcode.place, Place::Inside) && opcode.inputs > 0,
+        None => false,
+    }
 }
 
 handlers! {

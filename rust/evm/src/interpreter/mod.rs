@@ -5,6 +5,7 @@
 //! order, every time. It is the meaning of the virtual machine. An operation never checks what its row says; it pays
 //! for what depends on its operands, and does its work.
 
+pub(crate) mod blocks;
 pub(crate) mod memory;
 pub(crate) mod stack;
 
@@ -150,6 +151,11 @@ impl Instructions {
         Self { fork, schedule, rows, codes: CodeCache::default() }
     }
 
+    /// Whether the fork has this opcode.
+    pub(crate) fn knows(&self, byte: u8) -> bool {
+        self.schedule.opcode[byte as usize] != UNDEFINED
+    }
+
     /// Whose opcodes these are.
     pub fn fork(&self) -> Fork {
         self.fork
@@ -184,8 +190,16 @@ pub(crate) fn length(word: U256) -> Result<usize, Exit> {
     }
 }
 
-/// Runs the frame until it ends or waits for another.
+/// Runs the frame until it ends or waits for another: by its analysed form where it has one and still follows it,
+/// else by the plain loop.
 pub(crate) fn run(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Exit {
+    if frame.analysed {
+        let code = frame.code.clone();
+        if let Some(exit) = code.program().and_then(|program| blocks::run(frame, machine, program)) {
+            return exit;
+        }
+        frame.analysed = false;
+    }
     match plain(frame, machine) {
         Ok(never) => match never {},
         Err(exit) => exit,

@@ -1,0 +1,351 @@
+//! The analysed form of a bytecode: basic blocks, checked and paid for once, with their operations laid out as steps.
+//!
+//! A block is a straight line: it begins at a JUMPDEST or behind an operation that stands last ([`Place::Last`]), and
+//! ends with such an operation or before the next JUMPDEST. Its first step looks whether the stack suits the whole
+//! line and whether the gas suffices for all its prices, and takes them. If not, the plain loop goes on from there,
+//! for the rest of the frame: so the place and reason of a halt are always the plain loop's.
+//!
+//! Paying for a line in advance shows nowhere. An operation that looks at the gas or that can halt for a reason of its
+//! own is the last of its line, where everything up to it, and nothing behind it, has been paid. One in the middle can
+//! only run out of gas; then the plain loop would have run out there or further down the same line, with the same
+//! result: all gas gone, everything undone.
+//!
+//! The steps are the operations of the plain loop, not others. A push is joined with what consumes it where the word
+//! fits 64 bits, and with a jump where it names a JUMPDEST.
+
+use types::U256;
+
+use super::{Exit, HaltReason, Instructions, Row, stack::STACK_LIMIT};
+use crate::{
+    analysis::{Code, immediate},
+    frame::{Frame, Machine},
+    instructions::{JOINED, STEPS},
+    spec::opcodes::{self as op, OPCODES, Opcode, Place},
+};
+
+/// What a step does: with its argument, and the index of the step behind it. Answers the index of the next.
+pub(crate) type Run = fn(&mut Frame, &mut Machine<'_, '_>, u64, usize) -> usize;
+
+/// The index of no step: out of the loop.
+const LEAVE: usize = usize::MAX;
+
+/// No step begins at this place of the code.
+const NOWHERE: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct Step {
+    run: Run,
+    argument: u64,
+}
+
+/// A bytecode's steps.
+pub(crate) struct Program {
+    steps: Box<[Step]>,
+    /// Words that don't fit an argument.
+    words: Box<[U256]>,
+    /// By place in the code: the step that a jump there goes to.
+    entries: Box<[u32]>,
+    /// First step and place of each block, ascending.
+    blocks: Box<[(u32, u32)]>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Program({} steps in {} blocks)", self.steps.len(), self.blocks.len())
+    }
+}
+
+/// Runs the frame's steps until it ends or waits; None: the plain loop has to go on, at the frame's place.
+pub(super) fn run(frame: &mut Frame, machine: &mut Machine<'_, '_>, program: &Program) -> Option<Exit> {
+    let mut next = frame.step;
+    while let Some(step) = program.steps.get(next) {
+        next = (step.run)(frame, machine, step.argument, next + 1);
+    }
+    frame.exit.take()
+}
+
+impl Frame {
+    /// Leaves the steps, to come back to `next` if the exit is no end.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn leave(&mut self, exit: Exit, next: usize) -> usize {
+        self.step = next;
+        self.exit = Some(exit);
+        LEAVE
+    }
+}
+
+/// What a block asks for, as its first step's argument.
+#[derive(Clone, Copy)]
+struct Terms {
+    gas: u32,
+    needs: u16,
+    at_most: u16,
+}
+
+impl Terms {
+    fn pack(self) -> u64 {
+        u64::from(self.gas) | u64::from(self.needs) << 32 | u64::from(self.at_most) << 48
+    }
+
+    #[inline(always)]
+    fn unpack(argument: u64) -> Self {
+        Self { gas: argument as u32, needs: (argument >> 32) as u16, at_most: (argument >> 48) as u16 }
+    }
+}
+
+fn begin(frame: &mut Frame, _: &mut Machine<'_, '_>, argument: u64, next: usize) -> usize {
+    let terms = Terms::unpack(argument);
+    let height = frame.stack.len();
+    if frame.gas < u64::from(terms.gas) || height < terms.needs as usize || height > terms.at_most as usize {
+        return to_plain_loop(frame, next - 1);
+    }
+    frame.gas -= u64::from(terms.gas);
+    next
+}
+
+#[cold]
+#[inline(never)]
+fn to_plain_loop(frame: &mut Frame, step: usize) -> usize {
+    let blocks = &frame.code.program().expect("its steps are running").blocks;
+    let block = blocks.binary_search_by_key(&step, |(first, _)| *first as usize).expect("a block begins here");
+    frame.pc = blocks[block].1 as usize;
+    LEAVE
+}
+
+/// Bytes that are no opcode: the plain loop knows what to say.
+fn undefined(frame: &mut Frame, _: &mut Machine<'_, '_>, place: u64, _: usize) -> usize {
+    frame.pc = place as usize;
+    LEAVE
+}
+
+fn push(frame: &mut Frame, _: &mut Machine<'_, '_>, word: u64, next: usize) -> usize {
+    frame.stack.push(U256::from(word));
+    next
+}
+
+fn push_wide(frame: &mut Frame, _: &mut Machine<'_, '_>, index: u64, next: usize) -> usize {
+    let word = frame.code.program().expect("its steps are running").words[index as usize];
+    frame.stack.push(word);
+    next
+}
+
+/// Where a jump to `target` goes on.
+#[inline(always)]
+fn entry(frame: &Frame, target: U256) -> Option<usize> {
+    let entries = &frame.code.program()?.entries;
+    let entry = *entries.get(usize::try_from(target).ok()?)?;
+    (entry != NOWHERE).then_some(entry as usize)
+}
+
+fn jump(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, next: usize) -> usize {
+    let target = frame.stack.pop();
+    match entry(frame, target) {
+        Some(step) => step,
+        None => frame.leave(HaltReason::InvalidJump.into(), next),
+    }
+}
+
+fn jumpi(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, next: usize) -> usize {
+    let [target, condition] = frame.stack.take();
+    if condition.is_zero() {
+        return next;
+    }
+    match entry(frame, target) {
+        Some(step) => step,
+        None => frame.leave(HaltReason::InvalidJump.into(), next),
+    }
+}
+
+fn jump_to(_: &mut Frame, _: &mut Machine<'_, '_>, step: u64, _: usize) -> usize {
+    step as usize
+}
+
+fn jump_to_if(frame: &mut Frame, _: &mut Machine<'_, '_>, step: u64, next: usize) -> usize {
+    if frame.stack.pop().is_zero() { next } else { step as usize }
+}
+
+impl Program {
+    pub(crate) fn new(code: &Code, instructions: &Instructions) -> Self {
+        let mut layout = Layout {
+            code,
+            instructions,
+            steps: Vec::with_capacity(code.bytes.len()),
+            words: Vec::new(),
+            entries: vec![NOWHERE; code.bytes.len()].into(),
+            blocks: Vec::new(),
+            jumps: Vec::new(),
+            line: None,
+        };
+        layout.lay_out();
+        for jump in layout.jumps {
+            let target = &mut layout.steps[jump].argument;
+            *target = layout.entries[*target as usize].into();
+        }
+        Self {
+            steps: layout.steps.into(),
+            words: layout.words.into(),
+            entries: layout.entries,
+            blocks: layout.blocks.into(),
+        }
+    }
+}
+
+/// A program that is being laid out.
+struct Layout<'c> {
+    code: &'c Code,
+    instructions: &'c Instructions,
+    steps: Vec<Step>,
+    words: Vec<U256>,
+    entries: Box<[u32]>,
+    blocks: Vec<(u32, u32)>,
+    /// Steps whose argument is a place of the code, to become the step that begins there.
+    jumps: Vec<usize>,
+    line: Option<Line>,
+}
+
+/// An open block: what it costs so far, and between which heights the stack must be where it begins.
+struct Line {
+    gas: u64,
+    needs: i32,
+    at_most: i32,
+    /// By how much the stack has grown since.
+    grown: i32,
+}
+
+impl Line {
+    fn count(&mut self, row: &Row, byte: u8) {
+        self.gas += u64::from(row.gas);
+        self.needs = self.needs.max(i32::from(row.needs) - self.grown);
+        self.at_most = self.at_most.min(i32::from(row.at_most) - self.grown);
+        let change = |opcode: Opcode| i32::from(opcode.outputs) - i32::from(opcode.inputs);
+        self.grown += OPCODES[byte as usize].map_or(0, change);
+    }
+
+    /// What no stack or gas can meet sends the block to the plain loop.
+    fn terms(&self) -> Terms {
+        const NEVER: u16 = u16::MAX;
+        match (u32::try_from(self.gas), u16::try_from(self.needs), u16::try_from(self.at_most)) {
+            (Ok(gas), Ok(needs), Ok(at_most)) => Terms { gas, needs, at_most },
+            _ => Terms { gas: 0, needs: NEVER, at_most: 0 },
+        }
+    }
+}
+
+impl Layout<'_> {
+    fn lay_out(&mut self) {
+        let bytes = &self.code.bytes;
+        let mut pc = 0;
+        // Behind a jump or an end nothing is reached but by a jump.
+        let mut reached = true;
+        while pc < bytes.len() {
+            let byte = bytes[pc];
+            if byte == op::JUMPDEST {
+                self.close();
+                self.entries[pc] = self.steps.len() as u32;
+                self.count(pc, byte);
+                reached = true;
+                pc += 1;
+            } else if reached {
+                (pc, reached) = self.operation(pc, byte);
+            } else {
+                pc += 1 + immediate(byte);
+            }
+        }
+        if reached {
+            // Behind the code stands STOP.
+            self.count(pc, op::STOP);
+            self.step(STEPS[op::STOP as usize].expect("STOP has a step"), 0);
+        }
+        self.close();
+    }
+
+    /// Lays out one operation, or a push with what it is joined to; answers what comes next, and whether it is
+    /// reached from here.
+    fn operation(&mut self, pc: usize, byte: u8) -> (usize, bool) {
+        let mut last = byte;
+        let mut behind = pc + 1 + immediate(byte);
+        if byte == op::INVALID || !self.instructions.knows(byte) {
+            self.count(pc, op::INVALID);
+            self.step(undefined, pc as u64);
+            last = op::INVALID;
+        } else if (op::PUSH0..=op::PUSH32).contains(&byte) {
+            self.count(pc, byte);
+            let word = self.pushed(pc, behind);
+            let follower = self.code.bytes.get(behind).copied().unwrap_or_default();
+            if self.join(behind, word, follower) {
+                last = follower;
+                behind += 1;
+            } else if let Ok(word) = u64::try_from(word) {
+                self.step(push, word);
+            } else {
+                self.words.push(word);
+                self.step(push_wide, self.words.len() as u64 - 1);
+            }
+        } else {
+            self.count(pc, byte);
+            match byte {
+                op::PC => self.step(push, pc as u64),
+                op::JUMP => self.step(jump, 0),
+                op::JUMPI => self.step(jumpi, 0),
+                _ => self.step(STEPS[byte as usize].expect("an opcode with a row has a step"), 0),
+            }
+        }
+        if OPCODES[last as usize].is_some_and(|opcode| opcode.place == Place::Last) {
+            self.close();
+        }
+        let ends = [op::STOP, op::JUMP, op::RETURN, op::REVERT, op::INVALID, op::SELFDESTRUCT].contains(&last);
+        (behind, !ends)
+    }
+
+    /// The immediate; zeros stand in for what is behind the end of the code.
+    fn pushed(&self, pc: usize, behind: usize) -> U256 {
+        let bytes = &self.code.bytes;
+        let there = &bytes[pc + 1..behind.min(bytes.len())];
+        let mut word = [0; 32];
+        let first = 32 - (behind - pc - 1);
+        word[first..first + there.len()].copy_from_slice(there);
+        U256::from_be_bytes(word)
+    }
+
+    /// Makes one step of a push and the operation behind it, where there is such a step.
+    fn join(&mut self, pc: usize, word: U256, follower: u8) -> bool {
+        let Ok(argument) = u64::try_from(word) else { return false };
+        let run = match follower {
+            op::JUMP | op::JUMPI if self.code.is_jump_target(usize::try_from(argument).unwrap_or(usize::MAX)) => {
+                self.jumps.push(self.steps.len());
+                if follower == op::JUMP { jump_to } else { jump_to_if }
+            }
+            op::JUMP | op::JUMPI => return false,
+            _ if pc >= self.code.bytes.len() || !self.instructions.knows(follower) => return false,
+            _ => match JOINED[follower as usize] {
+                Some(run) => run,
+                None => return false,
+            },
+        };
+        self.count(pc, follower);
+        self.step(run, argument);
+        true
+    }
+
+    fn step(&mut self, run: Run, argument: u64) {
+        self.steps.push(Step { run, argument });
+    }
+
+    /// Adds an opcode to the open block, or opens one with it.
+    fn count(&mut self, pc: usize, byte: u8) {
+        if self.line.is_none() {
+            self.blocks.push((self.steps.len() as u32, pc as u32));
+            self.step(begin, 0);
+        }
+        let empty = Line { gas: 0, needs: 0, at_most: STACK_LIMIT as i32, grown: 0 };
+        self.line.get_or_insert(empty).count(&self.instructions.rows[byte as usize], byte);
+    }
+
+    fn close(&mut self) {
+        if let Some(line) = self.line.take() {
+            let (first, _) = *self.blocks.last().expect("an open line has its block");
+            self.steps[first as usize].argument = line.terms().pack();
+        }
+    }
+}
