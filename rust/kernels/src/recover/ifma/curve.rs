@@ -1,7 +1,7 @@
 //! Points of y² = x³ + 7 in Jacobian coordinates (x = X/Z², y = Y/Z³), `N` groups of eight at a time.
 //!
 //! Every formula works through all groups before its next step: the steps of one group depend on each other, those of
-//! the others fill the gaps (four groups keep the multiply-add units busy).
+//! the others fill the gaps.
 //!
 //! Nothing here branches on values. An addition of equal or opposite points gives Z = 0, and Z stays 0 through all that
 //! follows: whoever divides by Z at the end sees it.
@@ -9,6 +9,7 @@
 use core::arch::x86_64::__mmask8;
 
 use super::field::Fe;
+use super::lanes::{Row, WIDTH, to_rows};
 
 /// The cube root of one modulo p that λ belongs to: λ (x, y) = (β x, y).
 const BETA: [u64; 5] = [0x96c28719501ee, 0x7512f58995c13, 0xc3434e99cf049, 0x7106e64479ea, 0x7ae96a2b657c];
@@ -96,6 +97,25 @@ impl<const N: usize> Jacobian<N> {
         let t = each!(|g| self.x[g].minus(&v[g]).carry());
         self.y = each!(|g| r[g].columns(&t[g]).plus(&self.y[g], &hhh[g]).fold().negated().carry());
         h
+    }
+}
+
+impl<const N: usize> Jacobian<N> {
+    /// Each group alone.
+    pub(super) fn groups(&self) -> [Jacobian<1>; N] {
+        core::array::from_fn(|g| Jacobian { x: [self.x[g]], y: [self.y[g]], z: [self.z[g]] })
+    }
+}
+
+impl Jacobian<1> {
+    /// The affine coordinates of one group, given 1 / Z.
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    pub(super) fn over(&self, inverse: &Fe) -> [Row; WIDTH] {
+        let square = inverse.square().carry();
+        let cube = square.mul(inverse).carry();
+        let x = self.x[0].mul(&square).carry().to_canonical();
+        let y = self.y[0].mul(&cube).carry().to_canonical();
+        to_rows(x, y)
     }
 }
 

@@ -23,6 +23,27 @@ pub(super) const MASK_52: u64 = (1 << 52) - 1;
 #[repr(transparent)]
 pub(super) struct Row(pub(super) Lanes);
 
+impl Row {
+    /// From two big-endian numbers.
+    #[inline]
+    pub(super) fn from_numbers(first: &[u8; 32], second: &[u8; 32]) -> Self {
+        let word = |bytes: &[u8; 32], at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        let [a, b] = [first, second].map(|bytes| [word(bytes, 24), word(bytes, 16), word(bytes, 8), word(bytes, 0)]);
+        Self(lanes([a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]]))
+    }
+
+    /// The two numbers one after the other, big-endian.
+    #[inline]
+    pub(super) fn to_bytes(self) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        let words = words(self.0);
+        for (i, word) in words[..4].iter().rev().chain(words[4..].iter().rev()).enumerate() {
+            bytes[8 * i..8 * i + 8].copy_from_slice(&word.to_be_bytes());
+        }
+        bytes
+    }
+}
+
 /// The eight numbers as one vector.
 #[inline]
 pub(super) fn lanes(words: [u64; WIDTH]) -> Lanes {

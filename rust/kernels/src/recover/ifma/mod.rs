@@ -17,6 +17,9 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
+use self::multiples::Fixed;
 use super::{PublicKey, RecoverError, SignedHash};
 
 /// Whether this processor has all that the kernels use.
@@ -26,6 +29,13 @@ pub(super) fn is_available() -> bool {
         && is_x86_feature_detected!("avx512ifma")
 }
 
+/// The tables, made at first use; that takes as long as a few signatures.
+static FIXED: LazyLock<Fixed> = LazyLock::new(|| {
+    assert!(is_available(), "the processor lacks the instructions");
+    // SAFETY: the processor has the features that the function is compiled for.
+    unsafe { Fixed::new(multiples::start()) }
+});
+
 /// Recovers all, into as many `keys`.
 ///
 /// # Panics
@@ -33,5 +43,5 @@ pub(super) fn is_available() -> bool {
 pub(super) fn recover(signed: &[SignedHash], keys: &mut [Result<PublicKey, RecoverError>]) {
     assert!(is_available(), "the processor lacks the instructions");
     // SAFETY: the processor has the features that the function is compiled for.
-    unsafe { batch::recover(&multiples::FIXED, signed, keys) };
+    unsafe { batch::recover(&FIXED, signed, keys) };
 }

@@ -3,14 +3,13 @@
 //! Of the points R of a block: 1 R, 3 R … 31 R, made anew for every block and left on an isomorphic curve, where they
 //! all have the same Z and so are affine without any inversion. Of the generator: a table of 128 KiB made once.
 
-use std::sync::LazyLock;
-
 use alloy_primitives::keccak256;
 use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey, constants};
 
-use super::curve::{Wide, each};
+use super::curve::{Affine, Jacobian, Wide, each};
 use super::field::Fe;
-use super::lanes::{Lanes, Row, WIDTH, from_rows, lanes, to_rows, words};
+use super::invert::invert_elements;
+use super::lanes::{Lanes, Row, WIDTH, from_rows, to_rows, words};
 use super::schedule::{GENERATOR_ROWS, POINT_ROWS, TOP_BIT};
 
 /// What never changes.
@@ -18,16 +17,13 @@ pub(super) struct Fixed {
     /// Odd multiples of −G and of −2^128 G: the hash enters with a minus sign.
     pub(super) generator: [Box<[Row; GENERATOR_ROWS]>; 2],
     /// Where the sum starts: a point of which nobody knows the logarithm, so that no input can be made to meet it.
-    pub(super) start: [[u64; 4]; 2],
+    pub(super) start: Row,
     /// What has become of the start at the end, negated.
-    pub(super) finish: [[u64; 4]; 2],
+    pub(super) finish: Row,
 }
 
-/// The tables, made at first use.
-pub(super) static FIXED: LazyLock<Fixed> = LazyLock::new(|| Fixed::new(start()));
-
 /// The first point whose x is the hash of a sentence and a counter, with an even y: nothing in it could be chosen.
-fn start() -> PublicKey {
+pub(super) fn start() -> PublicKey {
     (0u8..=255)
         .find_map(|counter| {
             let x = keccak256([b"batched recovery starts here".as_slice(), &[counter]].concat());
@@ -38,13 +34,14 @@ fn start() -> PublicKey {
 
 impl Fixed {
     /// Tables with a given start.
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn new(start: PublicKey) -> Self {
         let one = SecretKey::from_byte_array(constants::ONE).expect("one is a key");
         let minus_generator = PublicKey::from_secret_key(SECP256K1, &one).negate(SECP256K1);
         Self {
-            generator: [odd_multiples(minus_generator), odd_multiples(times_power_of_two(minus_generator, 128))],
-            start: coordinates(&start),
-            finish: coordinates(&times_power_of_two(start, TOP_BIT).negate(SECP256K1)),
+            generator: odd_multiples([minus_generator, times_power_of_two(minus_generator, 128)]),
+            start: row(&start),
+            finish: row(&times_power_of_two(start, TOP_BIT).negate(SECP256K1)),
         }
     }
 }
@@ -57,24 +54,45 @@ pub(super) fn times_power_of_two(point: PublicKey, exponent: usize) -> PublicKey
     point.mul_tweak(SECP256K1, &power).expect("no multiple of the order")
 }
 
-/// 1 P, 3 P, 5 P …
-fn odd_multiples(point: PublicKey) -> Box<[Row; GENERATOR_ROWS]> {
-    let twice = point.combine(&point).expect("not infinity");
-    let mut multiple = point;
-    let mut rows = Vec::with_capacity(GENERATOR_ROWS);
-    for _ in 0..GENERATOR_ROWS {
-        let [x, y] = coordinates(&multiple);
-        rows.push(Row(lanes([x[0], x[1], x[2], x[3], y[0], y[1], y[2], y[3]])));
-        multiple = multiple.combine(&twice).expect("not infinity");
+/// 1 P, 3 P, 5 P … of two points: eight at a time, each eight the ones before plus 16 P, one inversion for all.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn odd_multiples(points: [PublicKey; 2]) -> [Box<[Row; GENERATOR_ROWS]>; 2] {
+    let zero = [Fe::small(0); 2];
+    let mut step = Affine { x: zero, y: zero, negative: [0; 2] };
+    let mut sum = Jacobian { x: zero, y: zero, z: [Fe::small(1); 2] };
+    for (g, point) in points.into_iter().enumerate() {
+        let add = |a: &PublicKey, b: &PublicKey| a.combine(b).expect("not infinity");
+        let twice = add(&point, &point);
+        let mut multiple = point;
+        let first = core::array::from_fn(|_| {
+            let this = row(&multiple);
+            multiple = add(&multiple, &twice);
+            this
+        });
+        (sum.x[g], sum.y[g]) = elements(first);
+        // The ninth odd multiple, 17 P, less P.
+        let sixteen = row(&add(&multiple, &point.negate(SECP256K1)));
+        (step.x[g], step.y[g]) = elements([sixteen; WIDTH]);
     }
-    rows.into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!())
+    let mut sums = Vec::with_capacity(2 * GENERATOR_ROWS / WIDTH);
+    for _ in 0..GENERATOR_ROWS / WIDTH {
+        sums.extend(sum.groups());
+        sum.add(&step);
+    }
+    let mut inverses: Vec<Fe> = sums.iter().map(|sum| sum.z[0]).collect();
+    invert_elements(&mut inverses);
+    let mut rows = [Vec::with_capacity(GENERATOR_ROWS), Vec::with_capacity(GENERATOR_ROWS)];
+    for (i, (sum, inverse)) in sums.iter().zip(&inverses).enumerate() {
+        rows[i % 2].extend(sum.over(inverse));
+    }
+    rows.map(|rows| rows.into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("as many as counted")))
 }
 
-/// The coordinates as words, lowest first.
-fn coordinates(point: &PublicKey) -> [[u64; 4]; 2] {
+/// The point's coordinates.
+fn row(point: &PublicKey) -> Row {
     let bytes = point.serialize_uncompressed();
-    let word = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-    [1, 33].map(|from| [word(from + 24), word(from + 16), word(from + 8), word(from)])
+    let coordinate = |from: usize| bytes[from..from + 32].try_into().expect("32 bytes");
+    Row::from_numbers(coordinate(1), coordinate(33))
 }
 
 /// Odd multiples of the points of a group, lane by lane.
@@ -146,9 +164,10 @@ pub(super) fn generator_rows(rows: &[Row; GENERATOR_ROWS], index: Lanes) -> (Fe,
     elements(words(index).map(|index| rows[index as usize % GENERATOR_ROWS]))
 }
 
+/// The coordinates that eight rows hold.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 #[inline]
-fn elements(rows: [Row; WIDTH]) -> (Fe, Fe) {
+pub(super) fn elements(rows: [Row; WIDTH]) -> (Fe, Fe) {
     let (x, y) = from_rows(rows);
     (Fe::from_packed(x), Fe::from_packed(y))
 }

@@ -10,7 +10,7 @@
 use super::curve::{Affine, Jacobian, Wide, each};
 use super::field::Fe;
 use super::lanes::{Lanes, Row, WIDTH, splat};
-use super::multiples::{Fixed, PointRows, generator_rows, odd_multiples_of_block, point_rows};
+use super::multiples::{Fixed, PointRows, elements, generator_rows, odd_multiples_of_block, point_rows};
 use super::scalar::{Odd, Scalar};
 
 /// Bits of a digit of u2's halves.
@@ -67,8 +67,8 @@ pub(super) fn combine<const N: usize>(
         }
     }
     sum.z = each!(|g| sum.z[g].mul(&scale[g]).carry());
-    let [x, y] = splat_point(fixed.finish);
-    sum.add(&Affine { x, y, negative: [0; N] });
+    let (x, y) = elements([fixed.finish; WIDTH]);
+    sum.add(&Affine { x: [x; N], y: [y; N], negative: [0; N] });
     sum
 }
 
@@ -93,19 +93,13 @@ fn digits<const N: usize, const WINDOW: usize>(
 
 /// A fixed point as it appears on the curve whose Z is `scale`.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn brought_to<const N: usize>(point: [[u64; 4]; 2], scale: &Wide<N>) -> Jacobian<N> {
-    let [x, y] = splat_point::<N>(point);
+fn brought_to<const N: usize>(point: Row, scale: &Wide<N>) -> Jacobian<N> {
+    let (x, y) = elements([point; WIDTH]);
     let square = each!(|g| scale[g].square().carry());
     let cube = each!(|g| square[g].mul(&scale[g]).carry());
     Jacobian {
-        x: each!(|g| x[g].mul(&square[g]).carry()),
-        y: each!(|g| y[g].mul(&cube[g]).carry()),
+        x: each!(|g| x.mul(&square[g]).carry()),
+        y: each!(|g| y.mul(&cube[g]).carry()),
         z: each!(|g| Fe::small(1)),
     }
-}
-
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn splat_point<const N: usize>(point: [[u64; 4]; 2]) -> [Wide<N>; 2] {
-    let [x, y] = point.map(|[a, b, c, d]| Fe::from_packed([splat(a), splat(b), splat(c), splat(d)]));
-    [[x; N], [y; N]]
 }
