@@ -218,6 +218,9 @@ impl Machine<'_, '_> {
 
     /// The account's code, analysed.
     fn code(&mut self, account: AccountId) -> Result<Arc<Code>, ViewError> {
+        if !self.overlay.has_code(account) {
+            return Ok(Arc::default());
+        }
         let hash = self.overlay.code_hash(account);
         let overlay = &mut *self.overlay;
         self.rules.instructions.codes.get(hash, || overlay.code(account))
@@ -261,17 +264,18 @@ impl Machine<'_, '_> {
             self.overlay.rollback(checkpoint);
             return Ok(Opened::Ended(FrameResult::halt(reason, 0)));
         }
-        let mut code_account = self.overlay.load(&message.code_from)?;
+        let code_account = self.overlay.load(&message.code_from)?;
+        let mut code = self.code(code_account)?;
         if self.rules.has(Fork::Prague)
-            && let Some(delegate) = self.delegate(code_account)?
+            && let Some(delegate) = delegation(&code.bytes)
         {
-            code_account = self.overlay.load(&delegate)?;
+            let delegate = self.overlay.load(&delegate)?;
+            code = self.code(delegate)?;
         }
-        if !self.overlay.has_code(code_account) {
+        if code.bytes.is_empty() {
             self.overlay.commit(checkpoint);
             return Ok(Opened::Ended(FrameResult::success(Bytes::new(), gas)));
         }
-        let code = self.code(code_account)?;
         let analysed = code.analyse(&self.rules.instructions);
         let mut frame = Frame::new(message, code, account, depth, checkpoint);
         frame.analysed = analysed;
@@ -312,6 +316,7 @@ impl Machine<'_, '_> {
             exit => exit,
         };
         let creates = frame.message.kind == Kind::Create;
+        spare::put_back(frame.stack, frame.memory);
         Ok(match exit {
             Exit::Return => {
                 self.overlay.commit(frame.checkpoint);
@@ -354,9 +359,10 @@ impl Machine<'_, '_> {
 
 impl Frame {
     fn new(message: Message, code: Arc<Code>, account: AccountId, depth: usize, checkpoint: Checkpoint) -> Box<Self> {
+        let (stack, memory) = spare::take();
         Box::new(Self {
-            stack: Stack::new(),
-            memory: Memory::default(),
+            stack,
+            memory,
             gas: message.gas,
             pc: 0,
             code,
@@ -444,5 +450,37 @@ impl Frame {
     #[inline]
     pub(crate) fn forbid_static(&self) -> Flow {
         if self.message.is_static { Err(HaltReason::StaticViolation.into()) } else { Ok(()) }
+    }
+}
+
+/// Stacks and memories of frames that ended, for the thread's next ones: a stack is 32 KiB, and clearing one for each
+/// call costs more than most calls do.
+mod spare {
+    use std::cell::RefCell;
+
+    use super::{Memory, Stack};
+
+    /// Kept per thread: 2 MiB of stacks. Deeper calls than that are rare, and make their own.
+    const FRAMES: usize = 64;
+
+    /// Larger memories are given back.
+    const MEMORY_BYTES: usize = 1 << 20;
+
+    thread_local! {
+        static SPARE: RefCell<Vec<(Stack, Memory)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn take() -> (Stack, Memory) {
+        SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| (Stack::new(), Memory::default()))
+    }
+
+    pub(super) fn put_back(mut stack: Stack, mut memory: Memory) {
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < FRAMES && memory.capacity() <= MEMORY_BYTES {
+                stack.clear();
+                memory.clear();
+                spare.push((stack, memory));
+            }
+        });
     }
 }

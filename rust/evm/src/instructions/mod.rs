@@ -31,9 +31,12 @@ macro_rules! handlers {
         /// By byte: the same as a step of an analysed program.
         pub(crate) static STEPS: [Option<Run>; 256] = {
             let mut table: [Option<Run>; 256] = [None; 256];
-            $(table[op::$name as usize] = Some(|frame, machine, _, next| match $handler(frame, machine) {
-                Ok(()) => next,
-                Err(exit) => frame.leave(exit, next),
+            $(table[op::$name as usize] = Some(|frame, machine, _, at| {
+                frame.stack.set_len(at.height);
+                match $handler(frame, machine) {
+                    Ok(()) => at.up_to(frame.stack.len()),
+                    Err(exit) => frame.leave(exit, at),
+                }
             });)*
             table
         };
@@ -43,11 +46,12 @@ macro_rules! handlers {
         pub(crate) static JOINED: [Option<Run>; 256] = {
             let mut table: [Option<Run>; 256] = [None; 256];
             $(if joins(op::$name) {
-                table[op::$name as usize] = Some(|frame, machine, word, next| {
+                table[op::$name as usize] = Some(|frame, machine, word, at| {
+                    frame.stack.set_len(at.height);
                     frame.stack.push(U256::from(word));
                     match $handler(frame, machine) {
-                        Ok(()) => next,
-                        Err(exit) => frame.leave(exit, next),
+                        Ok(()) => at.up_to(frame.stack.len()),
+                        Err(exit) => frame.leave(exit, at),
                     }
                 });
             })*

@@ -23,8 +23,30 @@ use crate::{
     spec::opcodes::{self as op, OPCODES, Opcode, Place},
 };
 
-/// What a step does: with its argument, and the index of the step behind it. Answers the index of the next.
-pub(crate) type Run = fn(&mut Frame, &mut Machine<'_, '_>, u64, usize) -> usize;
+/// Where a program stands: two words, which go from step to step in registers. Through the frame, each step would wait
+/// for the one before to have stored the height.
+#[derive(Clone, Copy)]
+pub(crate) struct At {
+    /// Index of the step behind the one that runs.
+    next: usize,
+    /// Words on the stack; the stack's own length is behind the times between steps that don't use it.
+    pub(crate) height: usize,
+}
+
+impl At {
+    #[inline(always)]
+    pub(crate) fn up_to(self, height: usize) -> Self {
+        Self { height, ..self }
+    }
+
+    #[inline(always)]
+    fn jump(self, next: usize) -> Self {
+        Self { next, ..self }
+    }
+}
+
+/// What a step does, with its argument; answers where the program stands then.
+pub(crate) type Run = fn(&mut Frame, &mut Machine<'_, '_>, u64, At) -> At;
 
 /// The index of no step: out of the loop.
 const LEAVE: usize = usize::MAX;
@@ -57,21 +79,21 @@ impl std::fmt::Debug for Program {
 
 /// Runs the frame's steps until it ends or waits; None: the plain loop has to go on, at the frame's place.
 pub(super) fn run(frame: &mut Frame, machine: &mut Machine<'_, '_>, program: &Program) -> Option<Exit> {
-    let mut next = frame.step;
-    while let Some(step) = program.steps.get(next) {
-        next = (step.run)(frame, machine, step.argument, next + 1);
+    let mut at = At { next: frame.step, height: frame.stack.len() };
+    while let Some(step) = program.steps.get(at.next) {
+        at = (step.run)(frame, machine, step.argument, at.jump(at.next + 1));
     }
     frame.exit.take()
 }
 
 impl Frame {
-    /// Leaves the steps, to come back to `next` if the exit is no end.
+    /// Leaves the steps, to come back behind this one if the exit is no end. The stack's length is up to date.
     #[cold]
     #[inline(never)]
-    pub(crate) fn leave(&mut self, exit: Exit, next: usize) -> usize {
-        self.step = next;
+    pub(crate) fn leave(&mut self, exit: Exit, at: At) -> At {
+        self.step = at.next;
         self.exit = Some(exit);
-        LEAVE
+        at.jump(LEAVE)
     }
 }
 
@@ -94,75 +116,85 @@ impl Terms {
     }
 }
 
-fn begin(frame: &mut Frame, _: &mut Machine<'_, '_>, argument: u64, next: usize) -> usize {
+fn begin(frame: &mut Frame, _: &mut Machine<'_, '_>, argument: u64, at: At) -> At {
     let terms = Terms::unpack(argument);
-    let height = frame.stack.len();
-    if frame.gas < u64::from(terms.gas) || height < terms.needs as usize || height > terms.at_most as usize {
-        return to_plain_loop(frame, next - 1);
+    if frame.gas < u64::from(terms.gas) || at.height < terms.needs as usize || at.height > terms.at_most as usize {
+        return to_plain_loop(frame, at);
     }
     frame.gas -= u64::from(terms.gas);
-    next
+    at
 }
 
 #[cold]
 #[inline(never)]
-fn to_plain_loop(frame: &mut Frame, step: usize) -> usize {
-    let blocks = &frame.code.program().expect("its steps are running").blocks;
-    let block = blocks.binary_search_by_key(&step, |(first, _)| *first as usize).expect("a block begins here");
+fn to_plain_loop(frame: &mut Frame, at: At) -> At {
+    let blocks = &program(frame).blocks;
+    let block = blocks.binary_search_by_key(&(at.next - 1), |(first, _)| *first as usize).expect("a block begins here");
     frame.pc = blocks[block].1 as usize;
-    LEAVE
+    frame.stack.set_len(at.height);
+    at.jump(LEAVE)
 }
 
 /// Bytes that are no opcode: the plain loop knows what to say.
-fn undefined(frame: &mut Frame, _: &mut Machine<'_, '_>, place: u64, _: usize) -> usize {
+fn undefined(frame: &mut Frame, _: &mut Machine<'_, '_>, place: u64, at: At) -> At {
     frame.pc = place as usize;
-    LEAVE
+    frame.stack.set_len(at.height);
+    at.jump(LEAVE)
 }
 
-fn push(frame: &mut Frame, _: &mut Machine<'_, '_>, word: u64, next: usize) -> usize {
-    frame.stack.push(U256::from(word));
-    next
-}
-
-fn push_wide(frame: &mut Frame, _: &mut Machine<'_, '_>, index: u64, next: usize) -> usize {
-    let word = frame.code.program().expect("its steps are running").words[index as usize];
-    frame.stack.push(word);
-    next
-}
-
-/// Where a jump to `target` goes on.
 #[inline(always)]
-fn entry(frame: &Frame, target: U256) -> Option<usize> {
-    let entries = &frame.code.program()?.entries;
-    let entry = *entries.get(usize::try_from(target).ok()?)?;
-    (entry != NOWHERE).then_some(entry as usize)
+fn program(frame: &Frame) -> &Program {
+    frame.code.program().expect("its steps are running")
 }
 
-fn jump(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, next: usize) -> usize {
+#[inline(always)]
+fn pushed(frame: &mut Frame, word: U256, at: At) -> At {
+    frame.stack.set_len(at.height);
+    frame.stack.push(word);
+    at.up_to(frame.stack.len())
+}
+
+fn push(frame: &mut Frame, _: &mut Machine<'_, '_>, word: u64, at: At) -> At {
+    pushed(frame, U256::from(word), at)
+}
+
+fn push_wide(frame: &mut Frame, _: &mut Machine<'_, '_>, index: u64, at: At) -> At {
+    let word = program(frame).words[index as usize];
+    pushed(frame, word, at)
+}
+
+/// Goes on where a jump to `target` leads.
+#[inline(always)]
+fn jump_into(frame: &mut Frame, target: U256, at: At) -> At {
+    let entry = usize::try_from(target).ok().and_then(|target| program(frame).entries.get(target));
+    match entry {
+        Some(&entry) if entry != NOWHERE => at.jump(entry as usize),
+        _ => frame.leave(HaltReason::InvalidJump.into(), at),
+    }
+}
+
+fn jump(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, at: At) -> At {
+    frame.stack.set_len(at.height);
     let target = frame.stack.pop();
-    match entry(frame, target) {
-        Some(step) => step,
-        None => frame.leave(HaltReason::InvalidJump.into(), next),
-    }
+    jump_into(frame, target, at.up_to(frame.stack.len()))
 }
 
-fn jumpi(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, next: usize) -> usize {
+fn jumpi(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, at: At) -> At {
+    frame.stack.set_len(at.height);
     let [target, condition] = frame.stack.take();
-    if condition.is_zero() {
-        return next;
-    }
-    match entry(frame, target) {
-        Some(step) => step,
-        None => frame.leave(HaltReason::InvalidJump.into(), next),
-    }
+    let at = at.up_to(frame.stack.len());
+    if condition.is_zero() { at } else { jump_into(frame, target, at) }
 }
 
-fn jump_to(_: &mut Frame, _: &mut Machine<'_, '_>, step: u64, _: usize) -> usize {
-    step as usize
+fn jump_to(_: &mut Frame, _: &mut Machine<'_, '_>, step: u64, at: At) -> At {
+    at.jump(step as usize)
 }
 
-fn jump_to_if(frame: &mut Frame, _: &mut Machine<'_, '_>, step: u64, next: usize) -> usize {
-    if frame.stack.pop().is_zero() { next } else { step as usize }
+fn jump_to_if(frame: &mut Frame, _: &mut Machine<'_, '_>, step: u64, at: At) -> At {
+    frame.stack.set_len(at.height);
+    let condition = frame.stack.pop();
+    let at = at.up_to(frame.stack.len());
+    if condition.is_zero() { at } else { at.jump(step as usize) }
 }
 
 impl Program {

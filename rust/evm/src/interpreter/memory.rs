@@ -15,6 +15,16 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// Empty again, at the beginning of the price list.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.paid = 0;
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
