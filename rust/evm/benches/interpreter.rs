@@ -42,6 +42,7 @@ fn call(rules: &Rules, world: &MemoryState) -> U256 {
         origin: Address::ZERO,
         gas_price: U256::ZERO,
         blob_hashes: &[],
+        tracer: None,
     };
     let message = Message {
         kind: Kind::Call,

@@ -14,6 +14,7 @@ use crate::{
     interpreter::{self, Exit, Flow, HaltReason, memory::Memory, stack::Stack},
     precompiles::{self, Answer},
     spec::{BlockEnv, Fork, GasSchedule, Rules},
+    trace::Tracer,
 };
 
 /// Calls within calls.
@@ -110,6 +111,8 @@ pub struct Machine<'a, 'v> {
     pub gas_price: U256,
     /// The transaction's blobs.
     pub blob_hashes: &'a [B256],
+    /// Who watches.
+    pub tracer: Option<&'a mut dyn Tracer>,
 }
 
 /// A message on its way from an operation to [`run`], and where its answer goes.
@@ -141,7 +144,7 @@ pub(crate) struct Frame {
     pub(crate) exit: Option<Exit>,
     /// Where the answer goes that this frame waits for.
     waiting: (usize, usize),
-    depth: usize,
+    pub(crate) depth: usize,
     checkpoint: Checkpoint,
 }
 
@@ -177,7 +180,11 @@ pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResul
             continue;
         }
         let frame = frames.pop().expect("it has just run");
+        let depth = frame.depth;
         let result = machine.close(frame, exit)?;
+        if let Some(tracer) = &mut machine.tracer {
+            tracer.leave(&result, depth + 1);
+        }
         match frames.last_mut() {
             Some(caller) => caller.resume(result, caller.waiting),
             None => return Ok(result),
@@ -226,8 +233,20 @@ impl Machine<'_, '_> {
         self.rules.instructions.codes.get(hash, || overlay.code(account))
     }
 
-    /// Begins a message: moves its value, asks a precompile, or makes the frame that will run it.
+    /// Begins a message, in the sight of whoever watches.
     fn open(&mut self, message: Message, depth: usize) -> Result<Opened, ViewError> {
+        if let Some(tracer) = &mut self.tracer {
+            tracer.enter(&message, depth + 1);
+        }
+        let opened = self.begin(message, depth)?;
+        if let (Opened::Ended(result), Some(tracer)) = (&opened, &mut self.tracer) {
+            tracer.leave(result, depth + 1);
+        }
+        Ok(opened)
+    }
+
+    /// Moves the message's value, asks a precompile, or makes the frame that will run it.
+    fn begin(&mut self, message: Message, depth: usize) -> Result<Opened, ViewError> {
         let gas = message.gas;
         if depth > DEPTH_LIMIT {
             return Ok(Opened::Ended(FrameResult::halt(HaltReason::CallTooDeep, gas)));
@@ -239,7 +258,7 @@ impl Machine<'_, '_> {
         }
         let account = self.overlay.load(&message.target)?;
         if message.kind == Kind::Create {
-            return self.open_creation(message, caller, account, depth);
+            return self.begin_creation(message, caller, account, depth);
         }
         let checkpoint = self.overlay.checkpoint();
         match message.kind {
@@ -276,14 +295,14 @@ impl Machine<'_, '_> {
             self.overlay.commit(checkpoint);
             return Ok(Opened::Ended(FrameResult::success(Bytes::new(), gas)));
         }
-        let analysed = code.analyse(&self.rules.instructions);
+        let analysed = self.tracer.is_none() && code.analyse(&self.rules.instructions);
         let mut frame = Frame::new(message, code, account, depth, checkpoint);
         frame.analysed = analysed;
         Ok(Opened::Running(frame))
     }
 
     /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.
-    fn open_creation(
+    fn begin_creation(
         &mut self,
         mut message: Message,
         creator: AccountId,

@@ -42,6 +42,7 @@ fn both(fork: Fork, code: &[u8], gas: u64) -> [Trace; 2] {
             origin: CALLER,
             gas_price: U256::ONE,
             blob_hashes: &[],
+            tracer: None,
         };
         let message = Message {
             kind: Kind::Call,

@@ -62,6 +62,7 @@ fn check(test: &Value) -> Result<(), String> {
         origin: address(&exec["origin"]),
         gas_price: number(&exec["gasPrice"]),
         blob_hashes: &[],
+        tracer: None,
     };
     let target = address(&exec["address"]);
     let message = Message {

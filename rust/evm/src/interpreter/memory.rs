@@ -21,6 +21,10 @@ impl Memory {
         self.paid = 0;
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

@@ -26,6 +26,7 @@ use crate::{
         gas::{GasSchedule, UNDEFINED},
         opcodes::OPCODES,
     },
+    trace::Step,
 };
 use stack::STACK_LIMIT;
 
@@ -200,29 +201,74 @@ pub(crate) fn run(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Exit {
         }
         frame.analysed = false;
     }
-    match plain(frame, machine) {
+    let ended = if machine.tracer.is_some() { plain::<true>(frame, machine) } else { plain::<false>(frame, machine) };
+    match ended {
         Ok(never) => match never {},
         Err(exit) => exit,
     }
 }
 
-/// One opcode after the other: stack, gas, operation.
-fn plain(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Result<std::convert::Infallible, Exit> {
+/// One opcode after the other.
+fn plain<const TRACE: bool>(
+    frame: &mut Frame,
+    machine: &mut Machine<'_, '_>,
+) -> Result<std::convert::Infallible, Exit> {
     let rules = machine.rules;
     let rows = &rules.instructions.rows;
     loop {
         // Behind the end of the code stands STOP, which is zero.
         let byte = frame.code.bytes.get(frame.pc).copied().unwrap_or_default();
         let row = &rows[byte as usize];
-        let height = frame.stack.len();
-        if height < row.needs as usize {
-            return Err(HaltReason::StackUnderflow.into());
+        if TRACE {
+            let before = frame.gas;
+            machine.trace_step(frame, byte);
+            let flow = step(frame, machine, row);
+            machine.trace_stepped(before - frame.gas, &flow);
+            flow?;
+        } else {
+            step(frame, machine, row)?;
         }
-        if height > row.at_most as usize {
-            return Err(HaltReason::StackOverflow.into());
+    }
+}
+
+/// Stack, gas, operation.
+#[inline(always)]
+fn step(frame: &mut Frame, machine: &mut Machine<'_, '_>, row: &Row) -> Flow {
+    let height = frame.stack.len();
+    if height < row.needs as usize {
+        return Err(HaltReason::StackUnderflow.into());
+    }
+    if height > row.at_most as usize {
+        return Err(HaltReason::StackOverflow.into());
+    }
+    frame.charge(row.gas.into())?;
+    frame.pc += 1;
+    (row.run)(frame, machine)
+}
+
+impl Machine<'_, '_> {
+    fn trace_step(&mut self, frame: &Frame, opcode: u8) {
+        let Some(tracer) = &mut self.tracer else { return };
+        tracer.step(&Step {
+            pc: frame.pc,
+            opcode,
+            gas: frame.gas,
+            depth: frame.depth + 1,
+            stack: frame.stack.words(),
+            memory: frame.memory.bytes(),
+            returned: &frame.returned,
+            refund: self.overlay.refunded(),
+            address: frame.message.target,
+        });
+    }
+
+    fn trace_stepped(&mut self, cost: u64, flow: &Flow) {
+        let halt = match flow {
+            Err(Exit::Halt(reason)) => Some(*reason),
+            _ => None,
+        };
+        if let Some(tracer) = &mut self.tracer {
+            tracer.stepped(cost, halt);
         }
-        frame.charge(row.gas.into())?;
-        frame.pc += 1;
-        (row.run)(frame, machine)?;
     }
 }

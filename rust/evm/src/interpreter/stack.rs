@@ -73,6 +73,11 @@ impl Stack {
         self.push(copy(&self.words[self.length.wrapping_sub(1 + depth) & MASK]));
     }
 
+    /// Bottom to top.
+    pub(crate) fn words(&self) -> &[U256] {
+        &self.words[..self.length]
+    }
+
     /// Exchanges the top with the word at this depth.
     #[inline(always)]
     pub(crate) fn swap(&mut self, depth: usize) {

@@ -24,6 +24,7 @@ use crate::{
     interpreter::HaltReason,
     precompiles,
     spec::{BlockEnv, Fork, Rules},
+    trace::Tracer,
 };
 
 /// What a transaction did.
@@ -104,9 +105,30 @@ pub fn transact(
     tx: &Recovered,
     overlay: &mut Overlay<'_>,
 ) -> Result<Executed, TransactError> {
+    watched(rules, block, tx, overlay, None)
+}
+
+/// The same, step by step in the sight of `tracer`.
+pub fn trace(
+    rules: &Rules,
+    block: &BlockEnv,
+    tx: &Recovered,
+    overlay: &mut Overlay<'_>,
+    tracer: &mut dyn Tracer,
+) -> Result<Executed, TransactError> {
+    watched(rules, block, tx, overlay, Some(tracer))
+}
+
+fn watched(
+    rules: &Rules,
+    block: &BlockEnv,
+    tx: &Recovered,
+    overlay: &mut Overlay<'_>,
+    tracer: Option<&mut dyn Tracer>,
+) -> Result<Executed, TransactError> {
     let terms = validate::form(rules, block, &tx.transaction)?;
     overlay.begin();
-    let executed = execute(rules, block, tx, &terms, overlay);
+    let executed = execute(rules, block, tx, &terms, overlay, tracer);
     if executed.is_err() {
         overlay.abandon();
     }
@@ -119,6 +141,7 @@ fn execute(
     tx: &Recovered,
     terms: &Terms,
     overlay: &mut Overlay<'_>,
+    tracer: Option<&mut dyn Tracer>,
 ) -> Result<Executed, TransactError> {
     let sender = overlay.load(&tx.sender)?;
     let account = overlay.account(sender).copied().unwrap_or_default();
@@ -127,13 +150,14 @@ fn execute(
     if let TxKind::Call(to) = tx.transaction.to()
         && tx.transaction.authorizations().is_none()
         && !precompiles::contains(rules.fork, &to)
+        && tracer.is_none()
     {
         let recipient = overlay.load(&to)?;
         if !overlay.has_code(recipient) {
             return Ok(transfer(rules, block, tx, terms, overlay, sender, recipient)?);
         }
     }
-    Ok(run(rules, block, tx, terms, overlay, sender)?)
+    Ok(run(rules, block, tx, terms, overlay, sender, tracer)?)
 }
 
 /// Value to an account without code: nothing can look, so the sender's fee and value are one write.
@@ -166,6 +190,7 @@ fn run(
     terms: &Terms,
     overlay: &mut Overlay<'_>,
     sender: AccountId,
+    tracer: Option<&mut dyn Tracer>,
 ) -> Result<Executed, ViewError> {
     let transaction = &tx.transaction;
     let gas_price = U256::from(terms.gas_price);
@@ -226,8 +251,10 @@ fn run(
             }
         }
     };
-    let mut machine =
-        Machine { rules, block, overlay, origin: tx.sender, gas_price, blob_hashes: transaction.blob_hashes() };
+    let blob_hashes = transaction.blob_hashes();
+    // For as long as the rest lives.
+    let tracer = tracer.map(|tracer| tracer as &mut dyn Tracer);
+    let mut machine = Machine { rules, block, overlay, origin: tx.sender, gas_price, blob_hashes, tracer };
     let result = frame::run(&mut machine, message)?;
     let gas = settle::Gas::refunded(rules, transaction.gas_limit() - result.gas_left, overlay.refunded(), terms);
     overlay.credit(sender, U256::from(transaction.gas_limit() - gas.used) * gas_price);

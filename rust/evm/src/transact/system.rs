@@ -37,8 +37,8 @@ pub fn system_call(
         input: data,
         gas: GAS,
     };
-    let mut machine =
-        Machine { rules, block, overlay, origin: SYSTEM_ADDRESS, gas_price: U256::ZERO, blob_hashes: &[] };
+    let (origin, gas_price) = (SYSTEM_ADDRESS, U256::ZERO);
+    let mut machine = Machine { rules, block, overlay, origin, gas_price, blob_hashes: &[], tracer: None };
     let result = frame::run(&mut machine, message)?;
     overlay.settle(EmptyAccounts::Cleared)?;
     Ok(result.into())
