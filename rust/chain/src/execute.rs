@@ -1,0 +1,106 @@
+//! From an executed block to what its header must say. Import compares with it, production writes it down.
+
+use std::sync::Arc;
+
+use alloy_eips::{Encodable2718, eip7685::Requests};
+use evm::{BlockEnv, Fork, spec::Rules};
+use exec::{BlockOutcome, Mode};
+use rayon::prelude::*;
+use state::{StateDiff, roots};
+use types::{Address, B256, Block, Bloom, Body, Header, Outcome, Receipt, RecoverError, Transaction, Withdrawal};
+
+use crate::{BlockState, ChainError, history::Layer};
+
+/// What execution gave, with the commitments to it.
+pub(crate) struct Concluded {
+    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) receipts_root: B256,
+    pub(crate) logs_bloom: Bloom,
+    pub(crate) gas_used: u64,
+    pub(crate) blob_gas_used: u64,
+    pub(crate) requests_hash: B256,
+    pub(crate) diff: StateDiff,
+    pub(crate) update: roots::RootUpdate,
+}
+
+/// What is asked of execution under these rules: before Byzantium each receipt holds the state root after its
+/// transaction.
+pub(crate) fn mode(rules: &Rules) -> Mode {
+    Mode { diffs: !rules.has(Fork::Byzantium), ..Mode::default() }
+}
+
+/// Makes the commitments. `parent` is the state before the block.
+pub(crate) fn conclude(parent: &BlockState, mut outcome: BlockOutcome) -> Result<Concluded, ChainError> {
+    if !outcome.diffs.is_empty() {
+        let mut state = parent.clone();
+        for (receipt, diff) in outcome.receipts.iter_mut().zip(outcome.diffs) {
+            let update = roots::trie::apply(&state, &diff)?;
+            receipt.outcome = Outcome::StateRoot(update.root);
+            state.push(Arc::new(Layer { diff, nodes: update.nodes }));
+        }
+    }
+    let update = roots::trie::apply(parent, &outcome.diff)?;
+    let mut logs_bloom = Bloom::ZERO;
+    for receipt in &outcome.receipts {
+        logs_bloom |= receipt.bloom();
+    }
+    Ok(Concluded {
+        receipts_root: roots::ordered_root(outcome.receipts.iter().map(Encodable2718::encoded_2718)),
+        logs_bloom,
+        gas_used: outcome.gas_used,
+        blob_gas_used: outcome.blob_gas_used,
+        requests_hash: Requests::new(outcome.requests).requests_hash(),
+        receipts: outcome.receipts,
+        diff: outcome.diff,
+        update,
+    })
+}
+
+/// The block that this header announces, as its transactions see it.
+pub(crate) fn environment(header: &Header, ommers: &[Header]) -> BlockEnv {
+    BlockEnv {
+        number: header.number,
+        timestamp: header.timestamp,
+        beneficiary: header.beneficiary,
+        gas_limit: header.gas_limit,
+        base_fee: header.base_fee_per_gas,
+        difficulty: header.difficulty,
+        prev_randao: header.mix_hash,
+        excess_blob_gas: header.excess_blob_gas,
+        parent_hash: header.parent_hash,
+        parent_beacon_root: header.parent_beacon_block_root,
+        ommers: ommers.iter().map(|ommer| (ommer.beneficiary, ommer.number)).collect(),
+    }
+}
+
+/// The roots over what a block holds.
+pub(crate) fn transactions_root(transactions: &[Transaction]) -> B256 {
+    roots::ordered_root(transactions.iter().map(Encodable2718::encoded_2718))
+}
+
+/// See [`transactions_root`].
+pub(crate) fn withdrawals_root(withdrawals: &[Withdrawal]) -> B256 {
+    roots::ordered_root(withdrawals.iter().map(alloy_rlp::encode))
+}
+
+/// The withdrawals of a body; none before Shanghai.
+pub(crate) fn withdrawals(body: &Body) -> &[Withdrawal] {
+    body.withdrawals.as_ref().map_or(&[], |withdrawals| withdrawals.as_slice())
+}
+
+/// Bytes of a block's RLP.
+pub(crate) fn block_size_bytes(block: &Block) -> usize {
+    alloy_rlp::Encodable::length(block)
+}
+
+/// From how many transactions on it pays to recover senders on several threads: one takes some 30 µs, waking a thread
+/// some ten.
+const RECOVERED_IN_PARALLEL: usize = 8;
+
+/// Who sent each transaction. The one place where the chain recovers senders.
+pub(crate) fn recover(transactions: &[&Transaction]) -> Vec<Result<Address, RecoverError>> {
+    if transactions.len() < RECOVERED_IN_PARALLEL {
+        return transactions.iter().map(|transaction| transaction.recover()).collect();
+    }
+    transactions.par_iter().map(|transaction| transaction.recover()).collect()
+}

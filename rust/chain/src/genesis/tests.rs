@@ -1,0 +1,64 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SMALL: &str = r#"{"config": {"chainId": 5}, "difficulty": "0x1", "gasLimit": "0x1c9c380", "alloc": {}}"#;
+
+fn broken(from: &str, to: &str) -> String {
+    let text = SMALL.replace(from, to);
+    assert_ne!(text, SMALL, "nothing was broken");
+    Genesis::from_json(&text).unwrap_err().to_string()
+}
+
+#[test]
+fn each_bad_field_is_named_with_its_value() {
+    for (from, to, path, value) in [
+        ("\"0x1\"", "\"0xzz\"", "difficulty", "\"0xzz\""),
+        ("\"chainId\": 5", "\"chainId\": -5", "config.chainId", "-5"),
+        ("\"0x1c9c380\"", "[]", "gasLimit", "[]"),
+        ("\"alloc\": {}", "\"alloc\": {\"0x12\": {\"balance\": \"1\"}}", "alloc", "0x12"),
+        ("\"alloc\": {}", "\"alloc\": 7", "alloc", "7"),
+    ] {
+        let error = broken(from, to);
+        assert!(error.contains(path) && error.contains(value), "{error}");
+    }
+    assert!(broken("\"alloc\": {}", "\"aloc\": {}").contains("aloc"));
+    assert!(broken("{\"config\"", "\"config\"").contains("not JSON"));
+}
+
+#[test]
+fn an_account_field_is_named_by_its_whole_path() {
+    let address = "0x00000000000000000000000000000000000000aa";
+    let alloc = format!(r#""alloc": {{"{address}": {{"balance": "many"}}}}"#);
+    let error = broken("\"alloc\": {}", &alloc);
+    assert!(error.contains(&format!("alloc.{address}.balance")) && error.contains("many"), "{error}");
+}
+
+#[test]
+fn the_development_chain_is_the_same_in_every_run() {
+    let genesis = Genesis::dev([]);
+    assert_eq!(genesis, Genesis::dev([]));
+    assert_eq!(genesis.spec().chain_id, DEV_CHAIN_ID);
+    let known = [
+        "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+        "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+        "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
+    ];
+    for (index, address) in known.into_iter().enumerate() {
+        assert_eq!(dev_key(index).address().to_string(), address);
+    }
+}
+
+proptest! {
+    /// Any text is a genesis or an error; a genesis text with any one byte changed too.
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,200}", place: prop::sample::Index, byte in 32u8..127) {
+        prop_assert!(Genesis::from_json(&text).is_err());
+        let mut changed = SMALL.as_bytes().to_vec();
+        let place = place.index(changed.len());
+        changed[place] = byte;
+        if let Ok(genesis) = Genesis::from_json(std::str::from_utf8(&changed).unwrap()) {
+            prop_assert!(!genesis.id().hash.is_zero());
+        }
+    }
+}

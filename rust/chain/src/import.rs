@@ -1,0 +1,258 @@
+//! Taking blocks that somebody else made: every statement of the header is checked against what comes of executing it.
+
+use std::{
+    io::{self, Read, Write},
+    ops::RangeInclusive,
+    sync::Arc,
+};
+
+use alloy_rlp::{Decodable, Encodable};
+use evm::{Fork, spec::Rules};
+use state::StoredBlock;
+use types::{Block, BlockId, Header, Recovered, keccak256};
+
+use crate::{
+    Chain, ChainError, ImportError,
+    execute::{self, Concluded},
+    head::Writer,
+    header::{self, Field, Mismatch, same},
+    reorg::NewBlock,
+};
+
+/// What became of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// It was there already.
+    Known,
+    /// It is the new head; so many blocks had to give way to its branch.
+    Head {
+        /// Blocks that are no longer canonical.
+        removed: usize,
+    },
+    /// It is valid and kept, but the head is better.
+    Side,
+}
+
+/// How far the import of a stream has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Blocks read.
+    pub blocks: u64,
+    /// Of those, blocks that were there already.
+    pub known: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// The last block.
+    pub last: BlockId,
+}
+
+/// Bytes of a block at most from Osaka on (EIP-7934).
+pub(crate) const BLOCK_BYTES_MAX: usize = (10 << 20) - (2 << 20);
+
+/// Bytes of one block of a stream that are read at most, whatever its first bytes say.
+const STREAM_BLOCK_BYTES_MAX: usize = 64 << 20;
+
+impl Chain {
+    /// Takes a block: checks it, executes it, keeps it, and makes it the head where its branch is the better one (more
+    /// total difficulty; of equal ones, after the merge, the longer).
+    ///
+    /// # Errors
+    /// [`ImportError`] says what is wrong, with both values. The chain is then as it was.
+    pub fn import(&self, block: Block) -> Result<Imported, ImportError> {
+        let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
+        let mut writer = self.lock_writer();
+        if self.ledger().header(&id.hash)?.is_some() {
+            return Ok(Imported::Known);
+        }
+        let parent = self.ledger().block(&block.header.parent_hash)?;
+        let parent = parent.ok_or(ImportError::UnknownParent { block: id, parent: block.header.parent_hash })?;
+        let new = self.verify(id, block, &parent)?;
+        Ok(self.adopt(&mut writer, parent.id, new)?)
+    }
+
+    /// Takes a block's RLP.
+    ///
+    /// # Errors
+    /// As [`import`](Self::import).
+    pub fn import_rlp(&self, mut bytes: &[u8]) -> Result<Imported, ImportError> {
+        let block = decode_block(&mut bytes).map_err(ImportError::Malformed)?;
+        if !bytes.is_empty() {
+            return Err(ImportError::Malformed(alloy_rlp::Error::UnexpectedLength));
+        }
+        self.import(block)
+    }
+
+    /// Takes block after block of a stream, as geth exports them: the RLP of one after the other. Blocks that are
+    /// there already are passed over, so that an interrupted import can be started again. After each block `progress` is
+    /// told, and may stop the import by answering false.
+    ///
+    /// # Errors
+    /// At the first block that is not taken; those before it are.
+    pub fn import_stream(
+        &self,
+        stream: &mut dyn Read,
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Progress, ImportError> {
+        let mut told = Progress::default();
+        while let Some(bytes) = read_item(stream)? {
+            let block = decode_block(&mut bytes.as_slice()).map_err(ImportError::Malformed)?;
+            // Exports may begin with the first block, which is not imported but opened with.
+            let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
+            let known = id == self.genesis_id() || self.import(block)? == Imported::Known;
+            told.blocks += 1;
+            told.known += u64::from(known);
+            told.bytes += bytes.len() as u64;
+            told.last = id;
+            if !progress(told) {
+                break;
+            }
+        }
+        Ok(told)
+    }
+
+    /// Writes canonical blocks as [`import_stream`](Self::import_stream) reads them; returns how many.
+    ///
+    /// # Errors
+    /// [`ChainError::UnknownBlock`] at the first height that has none; [`ImportError::Unreadable`] where `out` fails.
+    pub fn export(&self, heights: RangeInclusive<u64>, out: &mut dyn Write) -> Result<u64, ImportError> {
+        let mut written = 0;
+        for number in heights {
+            let stored = self.block(number.into())?;
+            let block = Block { header: stored.header.clone(), body: stored.body.clone() };
+            out.write_all(&alloy_rlp::encode(&block)).map_err(|error| ImportError::Unreadable(error.to_string()))?;
+            written += 1;
+        }
+        Ok(written)
+    }
+
+    /// Keeps an executed block, and moves the head to it where it is the better one.
+    pub(crate) fn adopt(&self, writer: &mut Writer, parent: BlockId, new: NewBlock) -> Result<Imported, ChainError> {
+        let head = self.head();
+        let stored = &new.stored;
+        let longer = stored.header.difficulty.is_zero() && stored.id.number > head.id.number;
+        let better = stored.total_difficulty > head.total_difficulty
+            || stored.total_difficulty == head.total_difficulty && longer;
+        if !better {
+            self.keep_aside(writer, new)?;
+            return Ok(Imported::Side);
+        }
+        let removed = self.path(head.id, parent)?.down.len();
+        self.extend(writer, parent, new)?;
+        Ok(Imported::Head { removed })
+    }
+
+    /// Everything that a block must fulfil.
+    fn verify(&self, id: BlockId, block: Block, parent: &StoredBlock) -> Result<NewBlock, ImportError> {
+        let wrong = |mismatch| ImportError::Mismatch { block: id, mismatch };
+        let header = &block.header;
+        let rules = self.spec().rules_merged(header.number, header.timestamp, Some(parent.total_difficulty));
+        header::validate(header, &parent.header, self.spec(), &rules).map_err(wrong)?;
+        validate_body(&block, &rules).map_err(wrong)?;
+        self.validate_ommers(&block)?;
+
+        let transactions: Vec<_> = block.body.transactions.iter().collect();
+        let mut senders = Vec::with_capacity(transactions.len());
+        for (index, sender) in execute::recover(&transactions).into_iter().enumerate() {
+            senders.push(sender.map_err(|error| ImportError::Sender { block: id, index, error })?);
+        }
+        let recovered = block.body.transactions.iter().zip(&senders);
+        let recovered: Vec<_> =
+            recovered.map(|(transaction, sender)| Recovered::new(transaction.clone(), *sender)).collect();
+
+        let before = self.state_from(&self.head(), parent.id)?;
+        let environment = execute::environment(header, &block.body.ommers);
+        let withdrawals = execute::withdrawals(&block.body);
+        let mode = execute::mode(&rules);
+        let outcome = exec::execute(&rules, &environment, &recovered, withdrawals, &before, mode)
+            .map_err(|error| ImportError::Execution { block: id, error })?;
+        let concluded = execute::conclude(&before, outcome)?;
+        compare(header, &concluded, &rules).map_err(wrong)?;
+        let stored = StoredBlock {
+            id,
+            total_difficulty: parent.total_difficulty + header.difficulty,
+            header: block.header,
+            body: block.body,
+            senders,
+            receipts: concluded.receipts,
+        };
+        Ok(NewBlock { stored: Arc::new(stored), diff: concluded.diff, update: concluded.update })
+    }
+}
+
+/// The body against the header.
+fn validate_body(block: &Block, rules: &Rules) -> Result<(), Mismatch> {
+    let Block { header, body } = block;
+    if rules.has(Fork::Osaka) {
+        let size = execute::block_size_bytes(block);
+        let expected = format_args!("at most {BLOCK_BYTES_MAX} bytes");
+        header::require(Field::Size, size <= BLOCK_BYTES_MAX, expected, format_args!("{size} bytes"))?;
+    }
+    same(Field::TransactionsRoot, execute::transactions_root(&body.transactions), header.transactions_root)?;
+    same(Field::OmmersHash, keccak256(alloy_rlp::encode(&body.ommers)), header.ommers_hash)?;
+    let word = |there| if there { "present" } else { "absent" };
+    same(Field::Withdrawals, word(header.withdrawals_root.is_some()), word(body.withdrawals.is_some()))?;
+    if let Some(root) = header.withdrawals_root {
+        same(Field::WithdrawalsRoot, execute::withdrawals_root(execute::withdrawals(body)), root)?;
+    }
+    Ok(())
+}
+
+/// What came of execution against the header.
+fn compare(header: &Header, concluded: &Concluded, rules: &Rules) -> Result<(), Mismatch> {
+    same(Field::GasUsed, concluded.gas_used, header.gas_used)?;
+    same(Field::LogsBloom, concluded.logs_bloom, header.logs_bloom)?;
+    same(Field::ReceiptsRoot, concluded.receipts_root, header.receipts_root)?;
+    if rules.has(Fork::Cancun) {
+        same(Field::BlobGasUsed, concluded.blob_gas_used, header.blob_gas_used.unwrap_or_default())?;
+    }
+    if rules.has(Fork::Prague) {
+        same(Field::RequestsHash, concluded.requests_hash, header.requests_hash.unwrap_or_default())?;
+    }
+    same(Field::StateRoot, concluded.update.root, header.state_root)
+}
+
+/// One block of RLP, whose encoding has to be the one that would be written.
+fn decode_block(bytes: &mut &[u8]) -> alloy_rlp::Result<Block> {
+    let whole = *bytes;
+    let block = Block::decode(bytes)?;
+    let read = whole.len() - bytes.len();
+    if block.length() != read {
+        return Err(alloy_rlp::Error::Custom("not the canonical encoding"));
+    }
+    Ok(block)
+}
+
+/// The bytes of the stream's next RLP list; None at its end.
+fn read_item(stream: &mut dyn Read) -> Result<Option<Vec<u8>>, ImportError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => ImportError::Malformed(alloy_rlp::Error::InputTooShort),
+        _ => ImportError::Unreadable(error.to_string()),
+    };
+    let mut bytes = vec![0];
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(0) => return Ok(None),
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let length_bytes = match bytes[0] {
+        0xc0..=0xf7 => 0,
+        0xf8.. => usize::from(bytes[0] - 0xf7),
+        _ => return Err(ImportError::Malformed(alloy_rlp::Error::UnexpectedString)),
+    };
+    bytes.resize(1 + length_bytes, 0);
+    stream.read_exact(&mut bytes[1..]).map_err(failed)?;
+    let length = match length_bytes {
+        0 => usize::from(bytes[0] - 0xc0),
+        _ => bytes[1..].iter().fold(0usize, |sum, byte| sum.saturating_mul(256).saturating_add(usize::from(*byte))),
+    };
+    if length > STREAM_BLOCK_BYTES_MAX {
+        return Err(ImportError::Malformed(alloy_rlp::Error::Custom("a block of more than 64 MiB")));
+    }
+    let start = bytes.len();
+    bytes.resize(start + length, 0);
+    stream.read_exact(&mut bytes[start..]).map_err(failed)?;
+    Ok(Some(bytes))
+}

@@ -1,0 +1,64 @@
+//! Finding blocks and transactions by their names, and the fees of the block that comes next.
+
+use std::sync::Arc;
+
+use state::StoredBlock;
+use types::{B256, Header};
+
+use crate::{BlockRef, Chain, ChainError, header};
+
+/// A transaction's place in the canonical chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The block that holds it, with its receipt.
+    pub block: Arc<StoredBlock>,
+    /// Its index there.
+    pub index: usize,
+}
+
+impl Chain {
+    /// A block, with receipts and senders.
+    ///
+    /// # Errors
+    /// [`ChainError::UnknownBlock`] where there is none.
+    pub fn block(&self, block: BlockRef) -> Result<Arc<StoredBlock>, ChainError> {
+        let id = self.id(block)?;
+        self.ledger().block(&id.hash)?.ok_or(ChainError::UnknownBlock(block))
+    }
+
+    /// A block's header.
+    ///
+    /// # Errors
+    /// [`ChainError::UnknownBlock`] where there is none.
+    pub fn header(&self, block: BlockRef) -> Result<Header, ChainError> {
+        if matches!(block, BlockRef::Latest | BlockRef::Pending) {
+            return Ok(self.head().header.clone());
+        }
+        let id = self.id(block)?;
+        self.ledger().header(&id.hash)?.ok_or(ChainError::UnknownBlock(block))
+    }
+
+    /// Where a transaction stands; None where it is in no canonical block.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn transaction(&self, hash: &B256) -> Result<Option<Located>, ChainError> {
+        let Some((block, index)) = self.ledger().transaction(hash)? else { return Ok(None) };
+        // Between the two look-ups the chain may have moved on, and the block been forgotten.
+        let Some(block) = self.ledger().block(&block)? else { return Ok(None) };
+        Ok(Some(Located { block, index: index as usize }))
+    }
+
+    /// Base fee of the block that comes after the head; None before London.
+    pub fn next_base_fee(&self) -> Option<u64> {
+        let header = &self.head().header;
+        header::base_fee(header, &self.next_rules(header.timestamp + 1))
+    }
+
+    /// Wei per blob gas in the block that comes after the head; None before Cancun.
+    pub fn next_blob_base_fee(&self) -> Option<u128> {
+        let header = &self.head().header;
+        let rules = self.next_rules(header.timestamp + 1);
+        rules.has(evm::Fork::Cancun).then(|| rules.blobs.base_fee(header::excess_blob_gas(header, &rules)))
+    }
+}
