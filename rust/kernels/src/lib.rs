@@ -4,6 +4,7 @@
 //! this process uses.
 
 pub mod keccak;
+pub mod lattice;
 pub mod recover;
 pub mod score;
 pub mod simd;

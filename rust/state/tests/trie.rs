@@ -1,39 +1,16 @@
 //! Roots and node sets of random histories, against `alloy-trie` and against building anew.
 
+mod world;
+
 use std::collections::BTreeMap;
 
 use alloy_trie::HashBuilder;
 use alloy_trie::Nibbles;
 use execlayer_state::roots::{RootError, RootUpdate, ordered_root, state_root, trie};
-use execlayer_state::{LedgerError, MemoryState, NodeKey, StateDiff, TrieNodes};
+use execlayer_state::{MemoryState, StateDiff};
 use proptest::prelude::*;
 use types::{Address, B256, Bytes, EMPTY_ROOT, LeafAccount, U256, keccak256};
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Nodes(BTreeMap<NodeKey, Bytes>);
-
-impl TrieNodes for Nodes {
-    fn node(&self, key: &NodeKey) -> Result<Option<Bytes>, LedgerError> {
-        Ok(self.0.get(key).cloned())
-    }
-}
-
-impl Nodes {
-    fn write(&mut self, nodes: &[(NodeKey, Option<Bytes>)]) {
-        for (key, node) in nodes {
-            match node {
-                Some(node) => self.0.insert(key.clone(), node.clone()),
-                None => self.0.remove(key),
-            };
-        }
-    }
-
-    fn apply(&mut self, diff: &StateDiff) -> RootUpdate {
-        let update = trie::apply(self, diff).unwrap();
-        self.write(&update.nodes);
-        update
-    }
-}
+use world::{Nodes, account, diff_between, world};
 
 /// The root that alloy's builder gives for entries whose keys are hashed first.
 fn secure_root(entries: impl IntoIterator<Item = (B256, Vec<u8>)>) -> B256 {
@@ -52,28 +29,6 @@ fn alloy_state_root(state: &MemoryState) -> B256 {
             secure_root(slots.map(|(key, value)| (keccak256(key.to_be_bytes::<32>()), alloy_rlp::encode(value))));
         (keccak256(address), alloy_rlp::encode(LeafAccount::new(account, storage_root)))
     }))
-}
-
-/// Few addresses and slots, so that a history meets the same ones again.
-fn world() -> impl Strategy<Value = MemoryState> {
-    let account = (0u8..40, 0u64..3, proptest::collection::btree_map(0u16..60, 1u64..4, 0..12));
-    proptest::collection::vec(account, 0..30).prop_map(|accounts| {
-        let mut state = MemoryState::default();
-        for (address, nonce, slots) in accounts {
-            let address = Address::with_last_byte(address);
-            state.insert(address, nonce, U256::from(nonce) << 90, Bytes::new());
-            state.storage.remove(&address);
-            for (key, value) in slots {
-                state.set_storage(address, U256::from(key), U256::from(value) << (64 * value));
-            }
-        }
-        state
-    })
-}
-
-/// The diff that leads from one state to another.
-fn diff_between(from: &MemoryState, to: &MemoryState) -> StateDiff {
-    from.to_diff().inverse().then(&to.to_diff())
 }
 
 proptest! {
@@ -139,16 +94,6 @@ proptest! {
 fn nothing_has_the_empty_root() {
     assert_eq!(state_root(&MemoryState::default()), EMPTY_ROOT);
     assert_eq!(ordered_root([[0u8; 0]; 0]), EMPTY_ROOT);
-}
-
-fn account(address: u8, nonce: u64, slots: &[(u64, u64)]) -> MemoryState {
-    let mut state = MemoryState::default();
-    let address = Address::with_last_byte(address);
-    state.insert(address, nonce, U256::ZERO, Bytes::new());
-    for (key, value) in slots {
-        state.set_storage(address, U256::from(*key), U256::from(*value));
-    }
-    state
 }
 
 #[test]

@@ -26,6 +26,14 @@ use permutation::State;
 const RATE: usize = 136;
 
 /// Keccak-256 of each input, in their order. Panics where there is not one output for each input.
+///
+/// ```
+/// use alloy_primitives::{B256, keccak256};
+///
+/// let mut hashes = [B256::ZERO; 2];
+/// execlayer_kernels::keccak256_many(&[b"one", b"another"], &mut hashes);
+/// assert_eq!(hashes, [keccak256("one"), keccak256("another")]);
+/// ```
 pub fn keccak256_many(inputs: &[&[u8]], outputs: &mut [B256]) {
     keccak256_many_with(Simd::chosen(), inputs, outputs);
 }

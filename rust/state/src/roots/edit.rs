@@ -4,9 +4,10 @@
 //! root; a node whose RLP is shorter than a hash lives inside its parent and has none. So the set of stored nodes is a
 //! function of the trie's entries, whatever was done before.
 //!
-//! Two passes. *Edit* goes down along the sorted changes and rebuilds the nodes on their paths, children still unhashed.
-//! *Seal* takes those trees apart level by level and hashes each level at once, deepest first, small tries together.
-//! Both split at the root of a large trie and run on all cores.
+//! Two steps. *Edit* goes down along the sorted changes and rebuilds the nodes on their paths, children still unhashed.
+//! *Seal* takes such trees apart level by level and hashes each level at once, deepest first. Sealing follows as soon as
+//! a subtrie has seen enough changes to fill the lanes, while its nodes are still in the cache; small tries are sealed
+//! together. A large trie is split near its root, and all cores work.
 //!
 //! Stored nodes are believed: their hash is not recomputed when they are read.
 
@@ -17,9 +18,12 @@ use super::RootError;
 use super::node::{Link, Node, Path, Reference};
 use crate::{NodeKey, TrieNodes};
 
-/// Tries are edited in batches of about this many changes, and a trie with more is split at its root: below, a second
-/// core costs more than it gives.
-const BATCH_CHANGES: usize = 512;
+/// How many changes are sealed together, in one subtrie or in several small tries: levels much wider than the lanes of
+/// any hash, and nodes that together stay in a core's cache.
+const BATCH_CHANGES: usize = 256;
+
+/// A branch with as many changes below it hands them to all cores: some 500 µs of work.
+const PARALLEL_CHANGES: usize = 1024;
 
 /// A change of one key.
 pub(super) trait Change: Send + Sync {
@@ -74,28 +78,23 @@ pub(super) fn run<C: Change>(nodes: &dyn TrieNodes, tasks: &[Task<'_, C>]) -> Re
 fn run_batch<C: Change>(nodes: &dyn TrieNodes, tasks: &[Task<'_, C>]) -> Result<Vec<Edited>, RootError> {
     let mut outcomes: Vec<Edited> = tasks.iter().map(|_| Edited::default()).collect();
     let mut replaced = Vec::with_capacity(tasks.len());
-    let mut sealed: Vec<Stored> = tasks.iter().map(|_| Vec::new()).collect();
-    let mut forest = Vec::new();
-    for (index, task) in tasks.iter().enumerate() {
+    let mut written: Vec<Stored> = tasks.iter().map(|_| Vec::new()).collect();
+    let mut roots = Vec::new();
+    for (trie, task) in tasks.iter().enumerate() {
         let mut editor = Editor::new(nodes, task.owner);
         match editor.edit_root(task.changes)? {
             (_, false) => {}
-            (None, true) => outcomes[index].root = Some(EMPTY_ROOT),
-            (Some(mut tree), true) => {
-                if task.changes.len() >= BATCH_CHANGES {
-                    seal_children(&mut tree, &mut sealed[index]);
-                }
-                let slot = forest.len();
-                forest.push(Placed { trie: index, path: Path::EMPTY, tree, parent: 0, slot });
-            }
+            (None, true) => outcomes[trie].root = Some(EMPTY_ROOT),
+            (Some(tree), true) => roots.push(Placed { trie, path: Path::EMPTY, tree, parent: 0, slot: 0 }),
         }
         replaced.push(editor.replaced);
+        written[trie] = editor.written;
     }
-    let tries: Vec<usize> = forest.iter().map(|placed| placed.trie).collect();
-    for (trie, root) in tries.into_iter().zip(seal(forest, &mut sealed)) {
-        outcomes[trie].root = root.as_hash();
+    seal_below(&mut roots, &mut written);
+    for (root, reference) in seal(roots, &mut written) {
+        outcomes[root.trie].root = reference.as_hash();
     }
-    for (outcome, (before, after)) in outcomes.iter_mut().zip(replaced.into_iter().zip(sealed)) {
+    for (outcome, (before, after)) in outcomes.iter_mut().zip(replaced.into_iter().zip(written)) {
         outcome.places = pair_up(before, after);
     }
     Ok(outcomes)
@@ -107,8 +106,8 @@ type Stored = Vec<(Path, Bytes)>;
 /// Joins what stood at each place with what stands there now.
 fn pair_up(mut before: Stored, mut after: Stored) -> Vec<Place> {
     // Both are a few ascending runs, which the stable sort finds.
-    before.sort_by_key(|(path, _)| *path);
-    after.sort_by_key(|(path, _)| *path);
+    before.sort_by(|(one, _), (other, _)| one[..].cmp(&other[..]));
+    after.sort_by(|(one, _), (other, _)| one[..].cmp(&other[..]));
     let mut places = Vec::with_capacity(after.len());
     let mut before = before.into_iter().peekable();
     for (path, now) in after {
@@ -116,9 +115,7 @@ fn pair_up(mut before: Stored, mut after: Stored) -> Vec<Place> {
             places.push(Place { path, before: Some(gone), after: None });
         }
         let held = before.next_if(|(held, _)| *held == path).map(|(_, node)| node);
-        if held.as_ref() != Some(&now) {
-            places.push(Place { path, before: held, after: Some(now) });
-        }
+        places.push(Place { path, before: held, after: Some(now) });
     }
     places.extend(before.map(|(path, gone)| Place { path, before: Some(gone), after: None }));
     places
@@ -188,11 +185,13 @@ struct Editor<'n> {
     key: NodeKey,
     /// Stored nodes that do not stay what they are.
     replaced: Stored,
+    /// Nodes that were sealed on the way.
+    written: Stored,
 }
 
 impl<'n> Editor<'n> {
     fn new(nodes: &'n dyn TrieNodes, owner: Option<B256>) -> Self {
-        Self { nodes, key: NodeKey { owner, path: Vec::new() }, replaced: Vec::new() }
+        Self { nodes, key: NodeKey { owner, path: Vec::new() }, replaced: Vec::new(), written: Vec::new() }
     }
 
     fn edit_root<C: Change>(&mut self, changes: &[C]) -> Result<Edit, RootError> {
@@ -339,7 +338,13 @@ impl<'n> Editor<'n> {
                 self.hang(above, path.join(&[nibble as u8]), branch.children[nibble].take())?
             }
             _ => {
-                let node = Node::Branch { children: branch.children, value: branch.value };
+                let mut node = Node::Branch { children: branch.children, value: branch.value };
+                if changes.len() >= BATCH_CHANGES {
+                    // A branch stays where it is, whatever becomes of its parents; so its children can be sealed.
+                    let mut level = [Placed { trie: 0, path: above.join(&path), tree: node, parent: 0, slot: 0 }];
+                    seal_below(&mut level, std::slice::from_mut(&mut self.written));
+                    [Placed { tree: node, .. }] = level;
+                }
                 Some(if path.is_empty() { node } else { Node::Extension { path, child: Some(node).into() } })
             }
         };
@@ -355,7 +360,7 @@ impl<'n> Editor<'n> {
     ) -> Result<bool, RootError> {
         let groups = changes.chunk_by(|one, other| one.key()[fork] == other.key()[fork]);
         let nibble = |group: &[C]| usize::from(group[0].key()[fork]);
-        if changes.len() < BATCH_CHANGES {
+        if changes.len() < PARALLEL_CHANGES {
             let mut changed = false;
             for group in groups {
                 changed |= self.edit_child(&mut children[nibble(group)], fork + 1, group)?;
@@ -373,13 +378,14 @@ impl<'n> Editor<'n> {
             .map(|(child, group)| {
                 let mut editor = Editor::new(nodes, owner);
                 let changed = editor.edit_child(child, fork + 1, group)?;
-                Ok((changed, editor.replaced))
+                Ok((changed, editor.replaced, editor.written))
             })
             .collect();
         let mut any = false;
-        for (changed, replaced) in parts? {
+        for (changed, replaced, written) in parts? {
             any |= changed;
             self.replaced.extend(replaced);
+            self.written.extend(written);
         }
         Ok(any)
     }
@@ -432,69 +438,47 @@ struct Placed {
     slot: usize,
 }
 
-/// Hashes whole trees, given with the places of their roots, and gives their references. Nodes that have a place of
-/// their own are added to `stored`, by trie.
-fn seal(forest: Vec<Placed>, stored: &mut [Stored]) -> Vec<Reference> {
-    let mut references = vec![Reference::EMPTY; forest.len()];
-    let mut levels = vec![forest];
-    loop {
-        let mut next = Vec::new();
-        let level = levels.last_mut().expect("the roots are a level");
-        for (parent, placed) in level.iter_mut().enumerate() {
-            take_children(placed, parent, &mut next);
-        }
-        if next.is_empty() {
-            break;
-        }
-        levels.push(next);
+/// Seals everything below a level of nodes. Those with a place of their own are added to `written`, by trie.
+fn seal_below(level: &mut [Placed], written: &mut [Stored]) {
+    let mut next = Vec::new();
+    for (parent, placed) in level.iter_mut().enumerate() {
+        take_children(placed, parent, &mut next);
     }
-
-    while let Some(level) = levels.pop() {
-        let encoded: Vec<Vec<u8>> = level.iter().map(|placed| placed.tree.encode()).collect();
-        let own_place = |(placed, rlp): &(&Placed, &Vec<u8>)| placed.path.is_empty() || rlp.len() >= 32;
-        let inputs: Vec<&[u8]> = level.iter().zip(&encoded).filter(own_place).map(|(_, rlp)| rlp.as_slice()).collect();
-        let mut hashes = vec![B256::ZERO; inputs.len()];
-        kernels::keccak256_many(&inputs, &mut hashes);
-
-        let mut hashes = hashes.into_iter();
-        for (placed, rlp) in level.into_iter().zip(encoded) {
-            let reference = if own_place(&(&placed, &rlp)) {
-                stored[placed.trie].push((placed.path, rlp.into()));
-                Reference::hash(hashes.next().expect("each has a hash"))
-            } else {
-                Reference::inline(&rlp)
-            };
-            match levels.last_mut() {
-                Some(above) => set_child(&mut above[placed.parent].tree, placed.slot, reference),
-                None => references[placed.slot] = reference,
-            }
+    if next.is_empty() {
+        return;
+    }
+    seal_below(&mut next, written);
+    for (placed, reference) in seal(next, written) {
+        match &mut level[placed.parent].tree {
+            Node::Leaf { .. } => unreachable!("a leaf has no children"),
+            Node::Extension { child, .. } => *child = Child::Kept(reference),
+            Node::Branch { children, .. } => children[placed.slot] = Child::Kept(reference),
         }
     }
-    references
 }
 
-/// Seals the children of a large trie's root on all cores.
-fn seal_children(tree: &mut Tree, stored: &mut Stored) {
-    let Node::Branch { children, .. } = tree else { return };
-    let parts: Vec<Stored> = children
-        .par_iter_mut()
-        .enumerate()
-        .filter_map(|(nibble, child)| match child.take() {
-            Child::Open(tree) => {
-                let path = Path::from(&[nibble as u8][..]);
-                let mut part = [Vec::new()];
-                let placed = Placed { trie: 0, path, tree: *tree, parent: 0, slot: 0 };
-                *child = Child::Kept(seal(vec![placed], &mut part)[0]);
-                let [part] = part;
-                Some(part)
-            }
-            kept => {
-                *child = kept;
-                None
-            }
-        })
+/// Seals one level, whose children are sealed: all its hashes at once.
+fn seal(level: Vec<Placed>, written: &mut [Stored]) -> impl Iterator<Item = (Placed, Reference)> {
+    let encoded: Vec<Vec<u8>> = level.iter().map(|placed| placed.tree.encode()).collect();
+    let has_place = |placed: &Placed, rlp: &[u8]| placed.path.is_empty() || rlp.len() >= 32;
+    let inputs: Vec<&[u8]> = level
+        .iter()
+        .zip(&encoded)
+        .filter(|(placed, rlp)| has_place(placed, rlp))
+        .map(|(_, rlp)| rlp.as_slice())
         .collect();
-    parts.into_iter().for_each(|part| stored.extend(part));
+    let mut hashes = vec![B256::ZERO; inputs.len()];
+    kernels::keccak256_many(&inputs, &mut hashes);
+
+    let mut hashes = hashes.into_iter();
+    level.into_iter().zip(encoded).map(move |(placed, rlp)| {
+        if !has_place(&placed, &rlp) {
+            return (placed, Reference::inline(&rlp));
+        }
+        let reference = Reference::hash(hashes.next().expect("one for each node with a place"));
+        written[placed.trie].push((placed.path, rlp.into()));
+        (placed, reference)
+    })
 }
 
 /// Moves the open children of a node to the level below it.
@@ -514,13 +498,5 @@ fn take_children(placed: &mut Placed, parent: usize, level: &mut Vec<Placed>) {
                 take(child, &[slot as u8], slot);
             }
         }
-    }
-}
-
-fn set_child(tree: &mut Tree, slot: usize, reference: Reference) {
-    match tree {
-        Node::Leaf { .. } => unreachable!("a leaf has no children"),
-        Node::Extension { child, .. } => *child = Child::Kept(reference),
-        Node::Branch { children, .. } => children[slot] = Child::Kept(reference),
     }
 }

@@ -80,6 +80,26 @@ pub struct RootUpdate {
 
 /// The root after `diff`, and the nodes that it changes. `nodes` stays as it is: the caller writes.
 ///
+/// ```
+/// use std::collections::BTreeMap;
+/// use execlayer_state::{LedgerError, MemoryState, NodeKey, TrieNodes, roots};
+///
+/// struct Nodes(BTreeMap<NodeKey, types::Bytes>);
+/// impl TrieNodes for Nodes {
+///     fn node(&self, key: &NodeKey) -> Result<Option<types::Bytes>, LedgerError> {
+///         Ok(self.0.get(key).cloned())
+///     }
+/// }
+///
+/// let mut state = MemoryState::default();
+/// state.insert(types::Address::ZERO, 1, types::U256::from(100), types::Bytes::new());
+/// let update = roots::trie::apply(&Nodes(BTreeMap::new()), &state.to_diff())?;
+/// assert_eq!(update.root, roots::state_root(&state));
+/// assert_eq!(update.nodes.len(), 1);
+/// assert_eq!(update.replaced, [(update.nodes[0].0.clone(), None)]);
+/// # Ok::<(), roots::RootError>(())
+/// ```
+///
 /// # Errors
 /// [`RootError`] where the stored trie is damaged, cannot be read, or is not the one that the diff starts from.
 pub fn apply(nodes: &dyn TrieNodes, diff: &StateDiff) -> Result<RootUpdate, RootError> {
@@ -128,7 +148,26 @@ pub fn stored_root(nodes: &dyn TrieNodes) -> Result<B256, RootError> {
 }
 
 /// The root over a list (transactions, receipts, withdrawals): each item's encoding under the RLP of its index.
+///
+/// ```
+/// use execlayer_state::roots::{ordered_root, proof};
+///
+/// let items = [b"first transaction".as_slice(), b"second"];
+/// let evidence = proof::prove_item(items, 1);
+/// let proven = proof::verify_item(ordered_root(items), 1, &evidence)?;
+/// assert_eq!(proven, Some(types::Bytes::from_static(b"second")));
+/// # Ok::<(), proof::ProofError>(())
+/// ```
 pub fn ordered_root<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> B256 {
+    ordered(items).root.unwrap_or(EMPTY_ROOT)
+}
+
+/// The nodes of that trie, with their places.
+pub(super) fn ordered_nodes<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> Vec<(Path, Bytes)> {
+    ordered(items).places.into_iter().filter_map(|place| Some((place.path, place.after?))).collect()
+}
+
+fn ordered<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> Edited {
     let mut changes: Vec<ItemChange> = items
         .into_iter()
         .enumerate()
@@ -138,9 +177,8 @@ pub fn ordered_root<I: AsRef<[u8]>>(items: impl IntoIterator<Item = I>) -> B256 
         })
         .collect();
     changes.sort_unstable_by_key(|change| change.key);
-    let edited =
-        edit::run(&NoNodes, &[Task { owner: None, changes: &changes }]).expect("an empty trie cannot be damaged");
-    edited[0].root.unwrap_or(EMPTY_ROOT)
+    let task = Task { owner: None, changes: &changes };
+    edit::run(&NoNodes, &[task]).expect("an empty trie cannot be damaged").remove(0)
 }
 
 /// The root of a whole state.
@@ -243,12 +281,8 @@ impl Change for AccountChange<'_> {
 }
 
 /// Decodes what a leaf holds: of the state, or of somebody's storage.
-fn decode_value<T: Decodable>(mut rlp: &[u8], storage_of: Option<&Address>, key: &Path) -> Result<T, RootError> {
-    let decoded = T::decode(&mut rlp).and_then(|value| match rlp {
-        [] => Ok(value),
-        _ => Err(alloy_rlp::Error::UnexpectedLength),
-    });
-    decoded.map_err(|error| {
+pub(super) fn decode_value<T: Decodable>(rlp: &[u8], storage_of: Option<&Address>, key: &Path) -> Result<T, RootError> {
+    alloy_rlp::decode_exact(rlp).map_err(|error| {
         let key = NodeKey { owner: storage_of.map(types::keccak256), path: key.to_vec() };
         RootError::Malformed { key, reason: error.into() }
     })
@@ -266,6 +300,7 @@ impl Change for ItemChange {
     }
 
     fn value(&self, _: Option<&Bytes>) -> Result<Option<Bytes>, RootError> {
-        Ok(Some(self.value.clone()))
+        // An empty item would be no entry at all.
+        Ok(Some(self.value.clone()).filter(|value| !value.is_empty()))
     }
 }
