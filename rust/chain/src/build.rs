@@ -115,7 +115,7 @@ impl Chain {
     pub fn mine_batch(&self, batch: Vec<Submission>, options: MineOptions) -> Result<Mined, MineError> {
         let recovered = submit::recover(batch).into_iter().enumerate();
         let transactions: Vec<Recovered> = recovered
-            .map(|(index, recovered)| recovered.map_err(|error| MineError::Transaction { index, error }))
+            .map(|(index, recovered)| recovered.map_err(|error| MineError::Transaction { index, error: error.into() }))
             .collect::<Result<_, _>>()?;
         let mut writer = self.lock_writer();
         let draft = self.draft(&options)?;

@@ -134,7 +134,7 @@ pub enum MineError {
         /// Which.
         index: usize,
         /// Why.
-        error: SubmitError,
+        error: Box<SubmitError>,
     },
     /// A transaction that was given cannot stand in the block, or what comes before or after them failed.
     #[error(transparent)]

@@ -26,7 +26,7 @@ pub(crate) struct Concluded {
 /// What is asked of execution under these rules: before Byzantium each receipt holds the state root after its
 /// transaction.
 pub(crate) fn mode(rules: &Rules) -> Mode {
-    Mode { diffs: !rules.has(Fork::Byzantium), ..Mode::default() }
+    Mode { diffs: !rules.has(Fork::Byzantium) }
 }
 
 /// Makes the commitments. `parent` is the state before the block.

@@ -8,7 +8,7 @@ use std::fmt;
 use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
 use evm::{
     Fork,
-    spec::{Activation, ChainSpec, Rules, chain::BLOB_GAS},
+    spec::{ChainSpec, Rules, chain::BLOB_GAS},
 };
 use types::{B64, B256, Header, U256, primitives::b256};
 
