@@ -75,7 +75,7 @@ fn work() -> Work {
         excess_blob_gas: Some(0),
         ..BlockEnv::default()
     };
-    Work { rules: ChainSpec::at(1, Fork::Osaka).rules(1, 1), env, state, ours, theirs }
+    Work { rules: ChainSpec::at(1, Fork::Cancun).rules(1, 1), env, state, ours, theirs }
 }
 
 impl Work {
@@ -100,7 +100,7 @@ impl Work {
             gas_limit: self.env.gas_limit,
             basefee: BASE_FEE,
             prevrandao: Some(Default::default()),
-            blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(0, 5_007_716)),
+            blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(0, 3_338_477)),
             ..TheirBlock::default()
         }
     }
@@ -111,7 +111,7 @@ impl Work {
         let transactions = self.theirs.clone();
         let (time, receipts) = timed(|| {
             let mut evm = Context::mainnet()
-                .modify_cfg_chained(|cfg| cfg.set_spec_and_mainnet_gas_params(SpecId::OSAKA))
+                .modify_cfg_chained(|cfg| cfg.set_spec_and_mainnet_gas_params(SpecId::CANCUN))
                 .with_db(&mut database)
                 .with_block(self.their_block())
                 .build_mainnet();
@@ -128,7 +128,7 @@ impl Work {
         let transactions = self.theirs.clone();
         let (time, receipts) = timed(|| {
             let mut evm = Context::mainnet()
-                .modify_cfg_chained(|cfg| cfg.set_spec_and_mainnet_gas_params(SpecId::OSAKA))
+                .modify_cfg_chained(|cfg| cfg.set_spec_and_mainnet_gas_params(SpecId::CANCUN))
                 .with_db(&mut database)
                 .with_block(self.their_block())
                 .build_mainnet();
@@ -149,7 +149,7 @@ impl Work {
         timed(|| {
             let mut state = StateBuilder::new().with_database(database).with_bundle_update().build();
             let mut evm = Context::mainnet()
-                .modify_cfg_chained(|cfg| cfg.set_spec_and_mainnet_gas_params(SpecId::OSAKA))
+                .modify_cfg_chained(|cfg| cfg.set_spec_and_mainnet_gas_params(SpecId::CANCUN))
                 .with_db(&mut state)
                 .with_block(self.their_block())
                 .build_mainnet();

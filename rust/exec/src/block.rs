@@ -4,7 +4,7 @@ use evm::{BlockEnv, Executed, Fork, Outcome, Rejection, Rules, TransactError, tr
 use state::{Overlay, StateDiff, View, ViewError};
 use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
 
-use crate::system;
+use crate::{spare, system};
 
 /// What is wanted besides the outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub struct BlockBuilder<'a> {
 impl<'a> BlockBuilder<'a> {
     /// Opens the block: does what comes before the first transaction.
     pub fn new(rules: &'a Rules, env: &'a BlockEnv, view: &'a dyn View, mode: Mode) -> Result<Self, ExecError> {
-        let mut overlay = Overlay::new(view);
+        let mut overlay = spare::take(view);
         system::open(rules, env, &mut overlay)?;
         let opening = if mode.diffs { overlay.diff() } else { StateDiff::default() };
         Ok(Self { rules, env, overlay, mode, opening, outcome: BlockOutcome::default() })
@@ -169,6 +169,7 @@ impl<'a> BlockBuilder<'a> {
         system::pay(self.rules, self.env, withdrawals, &mut self.overlay)?;
         self.outcome.requests = system::requests(self.rules, self.env, &self.outcome.receipts, &mut self.overlay)?;
         self.outcome.diff = self.overlay.diff();
+        spare::put(self.overlay);
         Ok(self.outcome)
     }
 }

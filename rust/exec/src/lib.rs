@@ -6,6 +6,7 @@
 //! Knows no chain, no disk, no pool.
 
 pub mod block;
+mod spare;
 pub mod statetest;
 mod system;
 

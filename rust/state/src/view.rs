@@ -3,8 +3,9 @@
 //! A [`View`] is a state at rest: the same question always has the same answer. Execution is a pure function of a view,
 //! so everything that must not matter (disk, caches, the network behind a fork) hides behind this trait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use alloy_primitives::map::{AddressHashMap, B256HashMap, HashMap};
 use types::{Account, Address, B256, Bytes, EMPTY_CODE_HASH, U256, keccak256};
 
 use crate::StateDiff;
@@ -78,11 +79,11 @@ impl<V: View + ?Sized> View for &V {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryState {
     /// Accounts by address.
-    pub accounts: HashMap<Address, Account>,
+    pub accounts: AddressHashMap<Account>,
     /// Slots that are not zero, by account.
-    pub storage: HashMap<Address, BTreeMap<U256, U256>>,
+    pub storage: AddressHashMap<BTreeMap<U256, U256>>,
     /// Code by hash.
-    pub codes: HashMap<B256, Bytes>,
+    pub codes: B256HashMap<Bytes>,
     /// Hashes of past blocks by number.
     pub block_hashes: HashMap<u64, B256>,
 }

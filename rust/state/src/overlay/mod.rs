@@ -142,6 +142,11 @@ impl<'v> Overlay<'v> {
         self.changed.reserve(accounts);
     }
 
+    /// Accounts and slots that fit without taking more memory.
+    pub fn entries_capacity(&self) -> usize {
+        self.accounts.capacity() + self.slots.capacity()
+    }
+
     /// The state underneath.
     pub fn view(&self) -> &'v dyn View {
         self.view
