@@ -34,7 +34,9 @@ enum Begins {
 }
 
 /// What begins with a time: the key, the fork, the name in `blobSchedule`, and the parameters where that has none.
-const BY_TIME: [(&str, Option<Fork>, Option<&str>, Option<BlobParameters>); 9] = [
+type Timed = (&'static str, Option<Fork>, Option<&'static str>, Option<BlobParameters>);
+
+const BY_TIME: [Timed; 9] = [
     ("shanghaiTime", Some(Fork::Shanghai), None, None),
     ("cancunTime", Some(Fork::Cancun), Some("cancun"), Some(BlobParameters::CANCUN)),
     ("pragueTime", Some(Fork::Prague), Some("prague"), Some(BlobParameters::PRAGUE)),
