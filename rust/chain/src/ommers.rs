@@ -15,6 +15,9 @@ const OMMERS_MAX: usize = 2;
 /// How many generations back their parent may be.
 const GENERATIONS: usize = 7;
 
+/// The last ancestors, and the names of them and of all ommers that they included.
+type Family = (Vec<(B256, Header)>, HashSet<B256>);
+
 impl Chain {
     /// Checks a block's ommers: few, valid headers, relatives but not ancestors, and nobody twice.
     pub(crate) fn validate_ommers(&self, block: &Block) -> Result<(), ImportError> {
@@ -54,7 +57,7 @@ impl Chain {
     }
 
     /// The ancestors that count, the parent first, and the ommers that they included.
-    fn family(&self, parent: B256) -> Result<(Vec<(B256, Header)>, HashSet<B256>), ChainError> {
+    fn family(&self, parent: B256) -> Result<Family, ChainError> {
         let (mut ancestors, mut included) = (Vec::new(), HashSet::new());
         let mut hash = parent;
         while ancestors.len() < GENERATIONS {
