@@ -118,7 +118,8 @@ fn a_bad_block_is_refused_with_the_field_and_both_values() {
     let good = one.mine(MineOptions::at(1)).unwrap().block;
     let good = Block { header: good.header.clone(), body: good.body.clone() };
     let before = two.head().id;
-    let broken: [(&str, fn(&mut Block)); 6] = [
+    type Breakage = (&'static str, fn(&mut Block));
+    let broken: [Breakage; 6] = [
         ("stateRoot", |block| block.header.state_root = B256::repeat_byte(1)),
         ("receiptsRoot", |block| block.header.receipts_root = B256::repeat_byte(1)),
         ("gasUsed", |block| block.header.gas_used += 1),
