@@ -18,6 +18,6 @@ pub mod trace;
 pub mod transact;
 
 pub use interpreter::{HaltReason, Instructions};
-pub use spec::{Activation, BlobParameters, BlockEnv, ChainSpec, Fork, GasError, GasSchedule, Rules};
+pub use spec::{Activation, BlobParameters, BlockEnv, ChainSpec, Fork, GasError, GasOverrides, GasSchedule, Rules};
 pub use trace::Tracer;
 pub use transact::{Executed, Outcome, Rejection, Terms, TransactError, system_call, transact, validate};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use types::{Address, B256, U256};
 
-use super::Fork;
+use super::{Fork, GasOverrides};
 use crate::interpreter::Instructions;
 
 /// When a fork begins.
@@ -139,6 +139,8 @@ pub struct ChainSpec {
     pub glaciers: [Option<u64>; 3],
     /// Whose logs are deposits.
     pub deposit_contract: Address,
+    /// Prices that this chain changed.
+    pub gas: GasOverrides,
 }
 
 /// Mainnet's deposit contract.
@@ -166,6 +168,7 @@ impl ChainSpec {
             dao: None,
             glaciers: [None; 3],
             deposit_contract: DEPOSIT_CONTRACT,
+            gas: GasOverrides::default(),
         }
     }
 
@@ -205,6 +208,7 @@ impl ChainSpec {
             dao: Some(1_920_000),
             glaciers: [Some(9_200_000), Some(13_773_000), Some(15_050_000)],
             deposit_contract: DEPOSIT_CONTRACT,
+            gas: GasOverrides::default(),
         }
     }
 
@@ -233,7 +237,7 @@ impl ChainSpec {
             blobs: blobs.map_or(BlobParameters::CANCUN, |(_, parameters)| *parameters),
             deposit_contract: self.deposit_contract,
             dao: self.dao == Some(number),
-            instructions: Instructions::of(fork).clone(),
+            instructions: self.gas.instructions(fork).clone(),
         }
     }
 }

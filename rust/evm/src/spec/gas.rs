@@ -21,6 +21,9 @@ pub enum GasError {
     /// Neither an opcode nor a constant.
     #[error("no gas constant is named {0:?}")]
     UnknownName(String),
+    /// No ready schedule.
+    #[error("no gas schedule is named {0:?}; there is \"citrate\"")]
+    UnknownSchedule(String),
     /// The opcode exists, but not at this fork.
     #[error("{name} does not exist at {fork}")]
     NotAtFork {
@@ -182,11 +185,16 @@ impl GasSchedule {
             ("sload_cold", schedule.sload_cold, "sload", u64::from(schedule.opcode[op::SLOAD as usize])),
             ("account_cold", schedule.account_cold, "account_warm", schedule.account_warm),
         ] {
-            if cold < warm {
+            if fork >= Fork::Berlin && cold < warm {
                 return Err(GasError::ColdBelowWarm { cold_name, cold, warm_name, warm });
             }
         }
         Ok(schedule)
+    }
+
+    /// Whether the fork has a price of this name; false only for an opcode that comes later.
+    pub(crate) fn has(fork: Fork, name: &str) -> bool {
+        op::by_name(name).is_none_or(|byte| Self::of(fork).opcode[byte as usize] != UNDEFINED)
     }
 
     fn set(&mut self, fork: Fork, name: &str, value: u64) -> Result<(), GasError> {

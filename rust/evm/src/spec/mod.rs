@@ -5,7 +5,9 @@ pub mod dao;
 pub mod fork;
 pub mod gas;
 pub mod opcodes;
+pub mod overrides;
 
 pub use chain::{Activation, BlobParameters, BlockEnv, ChainSpec, Rules};
 pub use fork::{Fork, UnknownFork};
 pub use gas::{GasError, GasSchedule};
+pub use overrides::GasOverrides;

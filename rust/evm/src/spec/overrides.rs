@@ -1,0 +1,106 @@
+//! Prices that a chain changed.
+//!
+//! They are checked once, when the chain is configured, and become instructions once per fork; execution never sees
+//! that there was an override.
+
+use std::sync::{Arc, OnceLock};
+
+use super::{Fork, GasError, GasSchedule};
+use crate::interpreter::Instructions;
+
+/// Prices by name, over those of every fork. None: the built-in instructions.
+#[derive(Clone, Debug, Default)]
+pub struct GasOverrides {
+    prices: Vec<(String, u64)>,
+    /// By fork, made when first asked for.
+    instructions: Arc<[OnceLock<Arc<Instructions>>; Fork::ALL.len()]>,
+}
+
+impl GasOverrides {
+    /// Names are those that [`GasSchedule::with`] takes. An opcode's price holds from the fork on that has it.
+    ///
+    /// # Errors
+    /// The first name that nobody knows, or value that cannot be charged.
+    pub fn new<N: Into<String>>(prices: impl IntoIterator<Item = (N, u64)>) -> Result<Self, GasError> {
+        let prices = prices.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let overrides = Self { prices, ..Self::default() };
+        for fork in Fork::ALL {
+            overrides.schedule(fork)?;
+        }
+        Ok(overrides)
+    }
+
+    /// A ready schedule: `citrate`.
+    ///
+    /// # Errors
+    /// No schedule has this name.
+    pub fn named(name: &str) -> Result<Self, GasError> {
+        let prices = GasSchedule::named(name).ok_or_else(|| GasError::UnknownSchedule(name.to_owned()))?;
+        Self::new(prices.iter().copied())
+    }
+
+    /// What was changed, in order.
+    pub fn prices(&self) -> &[(String, u64)] {
+        &self.prices
+    }
+
+    /// The fork's opcodes at this chain's prices.
+    pub fn instructions(&self, fork: Fork) -> &Arc<Instructions> {
+        if self.prices.is_empty() {
+            return Instructions::of(fork);
+        }
+        self.instructions[fork as usize].get_or_init(|| {
+            let schedule = self.schedule(fork).expect("checked when it was made");
+            Arc::new(Instructions::new(fork, schedule))
+        })
+    }
+
+    fn schedule(&self, fork: Fork) -> Result<GasSchedule, GasError> {
+        let known = self.prices.iter().filter(|(name, _)| GasSchedule::has(fork, name));
+        GasSchedule::with(fork, known.map(|(name, value)| (name.as_str(), *value)))
+    }
+}
+
+impl PartialEq for GasOverrides {
+    fn eq(&self, other: &Self) -> bool {
+        self.prices == other.prices
+    }
+}
+
+impl Eq for GasOverrides {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{ChainSpec, opcodes};
+
+    #[test]
+    fn a_chain_pays_its_own_prices_from_the_fork_on_that_has_the_opcode() {
+        let mut spec = ChainSpec::at(1, Fork::Osaka);
+        spec.gas = GasOverrides::new([("push0", 7), ("add", 4), ("data_zero", 5)]).unwrap();
+        let rules = spec.rules(0, 0);
+        let schedule = rules.instructions.schedule();
+        assert_eq!(schedule.opcode[opcodes::PUSH0 as usize], 7);
+        assert_eq!((schedule.opcode[opcodes::ADD as usize], schedule.data_zero), (4, 5));
+        assert!(Arc::ptr_eq(&rules.instructions, &spec.clone().rules(1, 1).instructions), "made once");
+        let london = spec.gas.instructions(Fork::London).schedule();
+        assert_eq!((london.opcode[opcodes::ADD as usize], london.data_zero), (4, 5));
+    }
+
+    #[test]
+    fn without_overrides_the_built_in_instructions_serve() {
+        for fork in Fork::ALL {
+            assert!(Arc::ptr_eq(GasOverrides::default().instructions(fork), Instructions::of(fork)));
+        }
+    }
+
+    #[test]
+    fn ready_schedules_are_found_by_name_and_nonsense_is_refused() {
+        let citrate = GasOverrides::named("Citrate").unwrap();
+        assert_eq!(citrate.instructions(Fork::Osaka).schedule().sload_cold, 800);
+        assert_eq!(GasOverrides::named("lemon").unwrap_err(), GasError::UnknownSchedule("lemon".into()));
+        assert_eq!(GasOverrides::new([("sloth", 1)]).unwrap_err(), GasError::UnknownName("sloth".into()));
+        let error = GasOverrides::new([("account_warm", 2_601)]).unwrap_err();
+        assert!(matches!(error, GasError::ColdBelowWarm { cold: 2_600, warm: 2_601, .. }), "{error}");
+    }
+}
