@@ -1,7 +1,7 @@
 //! The `config` object of a genesis file: which rules hold when.
 
 use evm::{
-    Fork,
+    Fork, GasOverrides,
     spec::{Activation, BlobParameters, ChainSpec, chain::DEPOSIT_CONTRACT},
 };
 
@@ -49,8 +49,15 @@ const BY_TIME: [Timed; 9] = [
 ];
 
 /// Keys of their own shape, read one by one.
-const OTHERS: [&str; 6] =
-    ["chainId", "daoForkBlock", "daoForkSupport", "eip155Block", "terminalTotalDifficulty", "depositContractAddress"];
+const OTHERS: [&str; 7] = [
+    "chainId",
+    "daoForkBlock",
+    "daoForkSupport",
+    "eip155Block",
+    "terminalTotalDifficulty",
+    "depositContractAddress",
+    "execlayer",
+];
 
 /// Keys of geth's that change nothing here.
 const WITHOUT_EFFECT: [&str; 5] =
@@ -73,6 +80,7 @@ pub(super) fn read(config: &Node<'_>) -> Result<ChainSpec> {
         dao: None,
         glaciers: [None; 3],
         deposit_contract: DEPOSIT_CONTRACT,
+        gas: GasOverrides::default(),
     };
     read_blocks(config, &mut spec)?;
     if let Some(block) = config.field("daoForkBlock")? {
@@ -86,7 +94,25 @@ pub(super) fn read(config: &Node<'_>) -> Result<ChainSpec> {
     if let Some(contract) = config.field("depositContractAddress")? {
         spec.deposit_contract = contract.address()?;
     }
+    if let Some(own) = config.field("execlayer")? {
+        own.only(&["gas"])?;
+        spec.gas = own.field("gas")?.map_or(Ok(GasOverrides::default()), |gas| read_gas(&gas))?;
+    }
     Ok(spec)
+}
+
+/// The name of a ready schedule, or an object of prices by name.
+fn read_gas(gas: &Node<'_>) -> Result<GasOverrides> {
+    let read = match gas.value.as_str() {
+        Some(name) => GasOverrides::named(name),
+        None => {
+            let prices = gas.object()?.iter();
+            let prices: Result<Vec<_>> =
+                prices.map(|(name, value)| Ok((name.clone(), gas.child(name, value).u64()?))).collect();
+            GasOverrides::new(prices?)
+        }
+    };
+    read.map_err(|error| GenesisError::Gas { path: gas.path.clone(), error })
 }
 
 fn check_keys(config: &Node<'_>) -> Result<()> {

@@ -43,6 +43,14 @@ pub enum GenesisError {
         /// What should.
         expected: &'static str,
     },
+    /// A price that cannot be.
+    #[error("genesis: {path}: {error}")]
+    Gas {
+        /// Where it is.
+        path: String,
+        /// What is wrong with it.
+        error: evm::GasError,
+    },
 }
 
 /// An account of the first state.

@@ -35,6 +35,23 @@ fn an_account_field_is_named_by_its_whole_path() {
 }
 
 #[test]
+fn prices_can_be_changed_by_name_and_by_schedule() {
+    let with = |gas: &str| {
+        Genesis::from_json(&SMALL.replace("\"chainId\": 5", &format!(r#""chainId": 5, "execlayer": {{"gas": {gas}}}"#)))
+    };
+    let genesis = with(r#"{"data_zero": 5, "exp": "0x14"}"#).unwrap();
+    assert_eq!(genesis.spec().gas.prices(), [("data_zero".to_owned(), 5), ("exp".to_owned(), 20)]);
+    assert_eq!(genesis.spec().rules(0, 0).instructions.schedule().data_zero, 5);
+    assert_eq!(with(r#""citrate""#).unwrap().spec().gas, evm::GasOverrides::named("citrate").unwrap());
+    for (gas, wanted) in
+        [(r#"{"sloth": 5}"#, "sloth"), (r#""lemon""#, "lemon"), (r#"{"add": -1}"#, "config.execlayer.gas.add")]
+    {
+        let error = with(gas).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
 fn the_development_chain_is_the_same_in_every_run() {
     let genesis = Genesis::dev([]);
     assert_eq!(genesis, Genesis::dev([]));
