@@ -111,8 +111,7 @@ pub fn apply(nodes: &dyn TrieNodes, diff: &StateDiff) -> Result<RootUpdate, Root
 
     let with_slots: Vec<usize> =
         order.iter().copied().filter(|&index| !diff.accounts[index].1.slots.is_empty()).collect();
-    let slots: Vec<Vec<SlotChange<'_>>> =
-        with_slots.par_iter().with_min_len(64).map(|&index| slot_changes(&diff.accounts[index])).collect();
+    let slots = slot_changes(&with_slots.iter().map(|&index| &diff.accounts[index]).collect::<Vec<_>>());
     let tasks: Vec<_> =
         with_slots.iter().zip(&slots).map(|(&index, changes)| Task { owner: Some(hashes[index]), changes }).collect();
     let storage = edit::run(nodes, &tasks)?;
@@ -207,9 +206,17 @@ impl RootUpdate {
     }
 }
 
+/// Hashes that one core does before a second one pays: some 100 µs.
+const BATCH_HASHES: usize = 1024;
+
 fn hash_all(inputs: &[&[u8]]) -> Vec<B256> {
     let mut hashes = vec![B256::ZERO; inputs.len()];
-    kernels::keccak256_many(inputs, &mut hashes);
+    if inputs.len() <= BATCH_HASHES {
+        kernels::keccak256_many(inputs, &mut hashes);
+    } else {
+        let batches = inputs.par_chunks(BATCH_HASHES).zip(hashes.par_chunks_mut(BATCH_HASHES));
+        batches.for_each(|(inputs, hashes)| kernels::keccak256_many(inputs, hashes));
+    }
     hashes
 }
 
@@ -220,18 +227,20 @@ struct SlotChange<'d> {
     slot: &'d SlotDiff,
 }
 
-fn slot_changes((address, change): &(Address, AccountDiff)) -> Vec<SlotChange<'_>> {
-    let slots = &change.slots;
-    let keys: Vec<[u8; 32]> = slots.iter().map(|slot| slot.key.to_be_bytes()).collect();
-    let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-    let hashes = hash_all(&keys);
-    let mut changes: Vec<SlotChange<'_>> = hashes
-        .iter()
-        .zip(slots)
-        .map(|(hash, slot)| SlotChange { key: Path::of_key(hash.as_slice()), address, slot })
-        .collect();
-    changes.sort_unstable_by_key(|change| change.key);
-    changes
+/// The changes of each account's slots, by their hashed keys. Keys of all accounts are hashed in one go: most accounts
+/// change too few to fill the lanes.
+fn slot_changes<'d>(accounts: &[&'d (Address, AccountDiff)]) -> Vec<Vec<SlotChange<'d>>> {
+    let slots = accounts.iter().flat_map(|(_, change)| &change.slots);
+    let keys: Vec<[u8; 32]> = slots.map(|slot| slot.key.to_be_bytes()).collect();
+    let mut hashes = hash_all(&keys.iter().map(|key| &key[..]).collect::<Vec<_>>()).into_iter();
+    let of_account = |&(address, change): &&'d (Address, AccountDiff)| {
+        let hashed = change.slots.iter().zip(hashes.by_ref());
+        let mut changes: Vec<_> =
+            hashed.map(|(slot, hash)| SlotChange { key: Path::of_key(hash.as_slice()), address, slot }).collect();
+        changes.sort_unstable_by_key(|change| change.key);
+        changes
+    };
+    accounts.iter().map(of_account).collect()
 }
 
 impl Change for SlotChange<'_> {
