@@ -68,11 +68,14 @@ pub(super) fn run<C: Change>(nodes: &dyn TrieNodes, tasks: &[Task<'_, C>]) -> Re
             (start, changes) = (index + 1, 0);
         }
     }
-    if let [batch] = batches[..] {
-        return run_batch(nodes, batch);
+    match batches[..] {
+        [] => Ok(Vec::new()),
+        [batch] => run_batch(nodes, batch),
+        _ => {
+            let edited: Result<Vec<_>, _> = batches.into_par_iter().map(|batch| run_batch(nodes, batch)).collect();
+            Ok(edited?.into_iter().flatten().collect())
+        }
     }
-    let edited: Result<Vec<_>, _> = batches.into_par_iter().map(|batch| run_batch(nodes, batch)).collect();
-    Ok(edited?.into_iter().flatten().collect())
 }
 
 fn run_batch<C: Change>(nodes: &dyn TrieNodes, tasks: &[Task<'_, C>]) -> Result<Vec<Edited>, RootError> {
@@ -81,6 +84,10 @@ fn run_batch<C: Change>(nodes: &dyn TrieNodes, tasks: &[Task<'_, C>]) -> Result<
     let mut written: Vec<Stored> = tasks.iter().map(|_| Vec::new()).collect();
     let mut roots = Vec::new();
     for (trie, task) in tasks.iter().enumerate() {
+        assert!(
+            task.changes.is_sorted_by(|one, next| one.key() < next.key()),
+            "a diff's entries ascend without repeats"
+        );
         let mut editor = Editor::new(nodes, task.owner);
         match editor.edit_root(task.changes)? {
             (_, false) => {}
