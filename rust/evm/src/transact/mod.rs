@@ -260,3 +260,6 @@ fn run(
     overlay.credit(sender, U256::from(transaction.gas_limit() - gas.used) * gas_price);
     settle::settle(rules, block, terms, overlay, gas, result.into())
 }
+
+#[cfg(test)]
+mod tests;
