@@ -15,7 +15,12 @@ mod system;
 use types::U256;
 
 use crate::{
-    interpreter::{Handler, blocks::Run},
+    frame::{Frame, Machine},
+    interpreter::{
+        Flow, Handler,
+        blocks::{At, Run},
+        stack::Stack,
+    },
     spec::opcodes::{self as op, OPCODES, Place},
 };
 
@@ -31,28 +36,24 @@ macro_rules! handlers {
         /// By byte: the same as a step of an analysed program.
         pub(crate) static STEPS: [Option<Run>; 256] = {
             let mut table: [Option<Run>; 256] = [None; 256];
-            $(table[op::$name as usize] = Some(|frame, machine, _, at| {
-                frame.stack.set_len(at.height);
-                match $handler(frame, machine) {
-                    Ok(()) => at.up_to(frame.stack.len()),
-                    Err(exit) => frame.leave(exit, at),
-                }
-            });)*
+            $(table[op::$name as usize] = Some(|frame, machine, _, at| step(frame, machine, at, |_| {}, $handler));)*
             table
         };
 
-        /// By byte: a push of the argument and the same, as one step. Only for what takes the pushed word and leaves
-        /// the straight line at most by halting.
-        pub(crate) static JOINED: [Option<Run>; 256] = {
-            let mut table: [Option<Run>; 256] = [None; 256];
+        /// By byte: the same behind a push, a DUP or a SWAP, as one step. None where [`joins`] says no.
+        pub(crate) static JOINED: [Option<Joined>; 256] = {
+            let mut table: [Option<Joined>; 256] = [None; 256];
             $(if joins(op::$name) {
-                table[op::$name as usize] = Some(|frame, machine, word, at| {
-                    frame.stack.set_len(at.height);
-                    frame.stack.push(U256::from(word));
-                    match $handler(frame, machine) {
-                        Ok(()) => at.up_to(frame.stack.len()),
-                        Err(exit) => frame.leave(exit, at),
-                    }
+                table[op::$name as usize] = Some(Joined {
+                    push: |frame, machine, word, at| {
+                        step(frame, machine, at, |stack| stack.push(U256::from(word)), $handler)
+                    },
+                    dup: |frame, machine, depth, at| {
+                        step(frame, machine, at, |stack| stack.dup(depth as usize), $handler)
+                    },
+                    swap: |frame, machine, depth, at| {
+                        step(frame, machine, at, |stack| stack.swap(depth as usize), $handler)
+                    },
                 });
             })*
             table
@@ -60,8 +61,33 @@ macro_rules! handlers {
     };
 }
 
-/// Whether a push is joined with this opcode: only where it may stand inside a block, takes words, and doesn't read
-/// the code.
+/// An operation joined with the one before it: the argument is the word pushed, or the depth.
+#[derive(Clone, Copy)]
+pub(crate) struct Joined {
+    pub(crate) push: Run,
+    pub(crate) dup: Run,
+    pub(crate) swap: Run,
+}
+
+/// Makes a step of an operation. The stack's height comes and goes in a register: inlined, what an operation stores of
+/// it nobody waits for.
+#[inline(always)]
+fn step(
+    frame: &mut Frame,
+    machine: &mut Machine<'_, '_>,
+    at: At,
+    before: impl FnOnce(&mut Stack),
+    operation: impl FnOnce(&mut Frame, &mut Machine<'_, '_>) -> Flow,
+) -> At {
+    frame.stack.set_len(at.height);
+    before(&mut frame.stack);
+    match operation(frame, machine) {
+        Ok(()) => at.up_to(frame.stack.len()),
+        Err(exit) => frame.leave(exit, at),
+    }
+}
+
+/// Whether the opcode is joined with a push, DUP or SWAP before it: where it may stand inside a block, and takes words.
 const fn joins(byte: u8) -> bool {
     match OPCODES[byte as usize] {
         Some(opcode) => matches!(opcode.place, Place::Inside) && opcode.inputs > 0,

@@ -10,8 +10,8 @@
 //! only run out of gas; then the plain loop would have run out there or further down the same line, with the same
 //! result: all gas gone, everything undone.
 //!
-//! The steps are the operations of the plain loop, not others. A push is joined with what consumes it where the word
-//! fits 64 bits, and with a jump where it names a JUMPDEST.
+//! The steps are the operations of the plain loop, not others. A push, DUP or SWAP is joined with the operation behind
+//! it into one step (a push where its word fits 64 bits), and a push with the jump that goes to a JUMPDEST it names.
 
 use types::U256;
 
@@ -19,7 +19,7 @@ use super::{Exit, HaltReason, Instructions, Row, stack::STACK_LIMIT};
 use crate::{
     analysis::{Code, immediate},
     frame::{Frame, Machine},
-    instructions::{JOINED, STEPS},
+    instructions::{JOINED, Joined, STEPS},
     spec::opcodes::{self as op, OPCODES, Opcode, Place},
 };
 
@@ -304,9 +304,8 @@ impl Layout<'_> {
         } else if (op::PUSH0..=op::PUSH32).contains(&byte) {
             self.count(pc, byte);
             let word = self.pushed(pc, behind);
-            let follower = self.code.bytes.get(behind).copied().unwrap_or_default();
-            if self.join(behind, word, follower) {
-                last = follower;
+            if self.join_push(behind, word) {
+                last = self.code.bytes[behind];
                 behind += 1;
             } else if let Ok(word) = u64::try_from(word) {
                 self.step(push, word);
@@ -314,6 +313,16 @@ impl Layout<'_> {
                 self.words.push(word);
                 self.step(push_wide, self.words.len() as u64 - 1);
             }
+        } else if (op::DUP1..=op::SWAP16).contains(&byte)
+            && let Some((follower, joined)) = self.joined(behind)
+        {
+            self.count(pc, byte);
+            self.count(behind, follower);
+            match byte {
+                op::DUP1..=op::DUP16 => self.step(joined.dup, u64::from(byte - op::DUP1)),
+                _ => self.step(joined.swap, u64::from(byte - op::SWAP1) + 1),
+            }
+            behind += 1;
         } else {
             self.count(pc, byte);
             match byte {
@@ -340,21 +349,28 @@ impl Layout<'_> {
         U256::from_be_bytes(word)
     }
 
+    /// What stands at `pc`, if it can be joined with what stands before it.
+    fn joined(&self, pc: usize) -> Option<(u8, Joined)> {
+        let follower = *self.code.bytes.get(pc)?;
+        let joined = JOINED[follower as usize].filter(|_| self.instructions.knows(follower))?;
+        Some((follower, joined))
+    }
+
     /// Makes one step of a push and the operation behind it, where there is such a step.
-    fn join(&mut self, pc: usize, word: U256, follower: u8) -> bool {
+    fn join_push(&mut self, pc: usize, word: U256) -> bool {
         let Ok(argument) = u64::try_from(word) else { return false };
-        let run = match follower {
-            op::JUMP | op::JUMPI if self.code.is_jump_target(usize::try_from(argument).unwrap_or(usize::MAX)) => {
-                self.jumps.push(self.steps.len());
-                if follower == op::JUMP { jump_to } else { jump_to_if }
-            }
-            op::JUMP | op::JUMPI => return false,
-            _ if pc >= self.code.bytes.len() || !self.instructions.knows(follower) => return false,
-            _ => match JOINED[follower as usize] {
-                Some(run) => run,
+        let is_target = || self.code.is_jump_target(usize::try_from(argument).unwrap_or(usize::MAX));
+        let (follower, run) = match self.code.bytes.get(pc) {
+            Some(&op::JUMP) if is_target() => (op::JUMP, jump_to as Run),
+            Some(&op::JUMPI) if is_target() => (op::JUMPI, jump_to_if as Run),
+            _ => match self.joined(pc) {
+                Some((follower, joined)) => (follower, joined.push),
                 None => return false,
             },
         };
+        if [op::JUMP, op::JUMPI].contains(&follower) {
+            self.jumps.push(self.steps.len());
+        }
         self.count(pc, follower);
         self.step(run, argument);
         true
