@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
-use execlayer_kernels::recover::{SignedHash, recover_addresses, recover_batch};
+use execlayer_kernels::recover::{PIECE, SignedHash, recover_addresses, recover_batch};
+use rayon::prelude::*;
 use secp256k1::{
     Message, PublicKey, SECP256K1, SecretKey,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -40,13 +41,8 @@ fn main() {
             compare(name, &hostile, plain_keys, batched_keys);
         }
     }
-    if row("both_cores_16384") {
-        compare(
-            "both_cores_16384",
-            &signed,
-            |all| on_both_cores(all, plain_keys),
-            |all| on_both_cores(all, batched_keys),
-        );
+    if row("all_cores_16384") {
+        compare("all_cores_16384", &signed, |all| on_all_cores(all, plain_keys), |all| on_all_cores(all, batched_keys));
     }
     if row("transfers_10000_from_bytes") {
         let block: Vec<Bytes> = (0..10_000).map(transfer).collect();
@@ -90,14 +86,8 @@ fn batched_keys(signed: &[SignedHash]) -> Vec<Option<[u8; 64]>> {
     recover_batch(signed).into_iter().map(|key| key.ok().map(|key| key.0)).collect()
 }
 
-fn on_both_cores<A: Send>(signed: &[SignedHash], way: impl Fn(&[SignedHash]) -> Vec<A> + Sync) -> Vec<A> {
-    let (left, right) = signed.split_at(signed.len() / 2);
-    std::thread::scope(|scope| {
-        let right = scope.spawn(|| way(right));
-        let mut keys = way(left);
-        keys.extend(right.join().expect("no panic"));
-        keys
-    })
+fn on_all_cores<A: Send>(signed: &[SignedHash], way: impl Fn(&[SignedHash]) -> Vec<A> + Sync + Send) -> Vec<A> {
+    signed.par_chunks(PIECE).flat_map_iter(way).collect()
 }
 
 /// Decode, hash, recover, address: one after the other.

@@ -1,5 +1,6 @@
 //! Recovery in batches against libsecp256k1, called directly: both must say the same of every input.
 
+use proptest::prelude::*;
 use secp256k1::{
     Message, PublicKey as Point, SECP256K1, SecretKey,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -122,24 +123,25 @@ const PRIME_LESS_ORDER: &str = "14551231950b75fc4402da1722fc9baee";
 const PRIME: &str = "fffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f";
 const MAX: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
+const EDGES: [&str; 13] = [
+    "0",
+    "1",
+    "2",
+    "3",
+    ORDER_LESS_ONE,
+    ORDER,
+    ORDER_AND_ONE,
+    HALF,
+    ABOVE_HALF,
+    PRIME_LESS_ORDER_LESS_ONE,
+    PRIME_LESS_ORDER,
+    PRIME,
+    MAX,
+];
+
 #[test]
 fn every_combination_of_edges_gives_what_libsecp256k1_gives() {
-    let edges = [
-        "0",
-        "1",
-        "2",
-        "3",
-        ORDER_LESS_ONE,
-        ORDER,
-        ORDER_AND_ONE,
-        HALF,
-        ABOVE_HALF,
-        PRIME_LESS_ORDER_LESS_ONE,
-        PRIME_LESS_ORDER,
-        PRIME,
-        MAX,
-    ]
-    .map(number);
+    let edges = EDGES.map(number);
     let mut signed = Vec::new();
     // Small r belong to R with x = r and, for identifiers 2 and 3, x = r + n: some have a point, some not.
     for r in edges.into_iter().chain((4..40).map(|r| number(&format!("{r:x}")))) {
@@ -156,6 +158,33 @@ fn every_combination_of_edges_gives_what_libsecp256k1_gives() {
     assert!(keys.iter().any(Result::is_ok));
     for error in [RecoverError::OutOfRange, RecoverError::NoKey, RecoverError::InvalidRecoveryId { got: 4 }] {
         assert!(keys.contains(&Err(error)), "{error}");
+    }
+}
+
+/// Numbers of all lengths and those at the edges.
+fn any_number() -> impl Strategy<Value = [u8; 32]> {
+    prop_oneof![
+        any::<[u8; 32]>(),
+        (any::<[u8; 32]>(), 0..32usize).prop_map(|(mut bytes, zeros)| {
+            bytes[..zeros].fill(0);
+            bytes
+        }),
+        (any::<[u8; 32]>(), 0..32usize).prop_map(|(mut bytes, ones)| {
+            bytes[..ones].fill(0xff);
+            bytes
+        }),
+        proptest::sample::select(EDGES.map(number).to_vec()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_gives_what_libsecp256k1_gives(
+        signed in proptest::collection::vec((any_number(), any_number(), any_number(), 0..=4u8), 0..70)
+    ) {
+        let signed: Vec<_> =
+            signed.into_iter().map(|(hash, r, s, recovery_id)| SignedHash { hash, r, s, recovery_id }).collect();
+        assert_equal(&signed);
     }
 }
 
