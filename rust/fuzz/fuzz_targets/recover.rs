@@ -1,7 +1,7 @@
 //! Batched recovery against libsecp256k1 on whatever numbers the fuzzer finds.
 //!
-//! The input is read as signatures of 100 bytes: hash, r and s, the recovery identifier, and a byte for each number that
-//! says whether to take it as it is or to put it next to an edge.
+//! The input is read as signatures of 100 bytes: hash, r and s, the recovery identifier, and a byte for each number
+//! that says whether to take it as it is or to put it next to an edge.
 
 #![no_main]
 

@@ -1,7 +1,8 @@
-//! Batched recovery against the `secp256k1` crate, both in the same run and in turns, so that a busy machine slows both.
+//! Batched recovery against the `secp256k1` crate, both in the same run and in turns, so that a busy machine slows
+//! both.
 //!
-//! `cargo bench -p execlayer-kernels --bench recover`; words after `--` choose rows by name. Answers are compared before
-//! anything is timed. Times are the best of some rounds, per signature.
+//! `cargo bench -p execlayer-kernels --bench recover`; words after `--` choose rows by name. Answers are compared
+//! before anything is timed. Times are the best of some rounds, per signature.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -134,7 +135,8 @@ fn small(value: u8) -> [u8; 32] {
     bytes
 }
 
-/// The key is s R − z G over r for R = k G, z = k, s = 1: everything is in order until the key turns out to be infinity.
+/// The key is s R − z G over r for R = k G, z = k, s = 1: everything is in order until the key turns out to be
+/// infinity.
 fn at_infinity(i: usize) -> SignedHash {
     let nonce = SecretKey::from_byte_array(key(i).0).expect("a key");
     let point = PublicKey::from_secret_key(SECP256K1, &nonce).serialize();

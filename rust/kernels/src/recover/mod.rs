@@ -1,8 +1,9 @@
 //! Public keys from signatures, many at once: secp256k1's recovery for whoever has more than a few.
 //!
 //! [`recover_batch`] gives for every signed hash the key that libsecp256k1 gives, or the reason why there is none. On
-//! processors with AVX-512 and its 52-bit multiply-add, signatures are worked on by eights, several times faster than one after
-//! the other; small batches, other processors and the rare case that the batched formulas do not cover go to libsecp256k1.
+//! processors with AVX-512 and its 52-bit multiply-add, signatures are worked on by eights, several times faster than
+//! one after the other; small batches, other processors and the rare case that the batched formulas do not cover go
+//! to libsecp256k1.
 //!
 //! **Everything here is public data.** Signatures and hashes come from the network, keys follow from them: time and
 //! memory access depend on the values, and nothing here may ever be used with a secret.
@@ -64,8 +65,8 @@ pub enum RecoverError {
     },
 }
 
-/// How many signatures to give to a core at a time: enough that what they share costs each next to nothing (2 % more than
-/// with thousands), few enough that a small batch still reaches all cores.
+/// How many signatures to give to a core at a time: enough that what they share costs each next to nothing (2 % more
+/// than with thousands), few enough that a small batch still reaches all cores.
 pub const PIECE: usize = 64;
 
 /// A group costs about as much as one signature costs libsecp256k1.

@@ -1,10 +1,10 @@
 //! The whole way from signatures to keys, in three steps over up to [`CHUNK`] signatures at a time.
 //!
-//! 1. *Lift*: values out of range are refused, the rest gives an x; those without a y are refused here, so that a batch of
-//!    nonsense costs a square root each and no more.
+//! 1. *Lift*: values out of range are refused, the rest gives an x; those without a y are refused here, so that a
+//!    batch of nonsense costs a square root each and no more.
 //! 2. *Divide*: u1 = z / r and u2 = s / r with one inversion modulo n for all.
-//! 3. *Combine*: u2 · R − u1 · G block by block, then one inversion modulo p for all. Where Z is zero the sum met equal or
-//!    opposite points or the key is infinity: the plain way decides these.
+//! 3. *Combine*: u2 · R − u1 · G block by block, then one inversion modulo p for all. Where Z is zero the sum met
+//!    equal or opposite points or the key is infinity: the plain way decides these.
 
 use core::arch::x86_64::*;
 
@@ -43,8 +43,8 @@ struct Group {
     y: Fe,
 }
 
-/// Works through `count` groups, two at a time while there are two: `step::<1 or 2>(…)` from group `at` on. A group alone takes
-/// a quarter longer; three or four together are no faster than two.
+/// Works through `count` groups, two at a time while there are two: `step::<1 or 2>(…)` from group `at` on. A group
+/// alone takes a quarter longer; three or four together are no faster than two.
 macro_rules! in_blocks {
     ($count:expr, |$at:ident| $step:ident($($argument:expr),*)) => {{
         let count = $count;

@@ -10,9 +10,10 @@
 //!
 //! **Bounds.** A product adds at most 9 terms below 2^52 to a column, a second product on top doubles that: below
 //! 2^57 with the factor two that squares need. Column 9 gets one high half of two limbs below 2^50: below 2^48 each.
-//! Folding multiplies columns 5–9 by 2^260 mod p = 2^36 + 0x3d10 and adds at most three terms below 2^52: a `Sum` from
-//! products stays below 2^58, scaled by at most 8 below 2^61. `carry` demands limbs within ±2^61 and limb 4 above −2^59,
-//! so a whole product may be negated and any few elements subtracted. Debug builds assert each of these bounds.
+//! Folding multiplies columns 5–9 by 2^260 mod p = 2^36 + 0x3d10 and adds at most three terms below 2^52: a `Sum`
+//! from products stays below 2^58, scaled by at most 3 below 2^60. `carry` demands limbs within ±2^61 and limb 4
+//! above −2^59, so a whole product may be negated and any few elements subtracted. Debug builds assert each of these
+//! bounds.
 
 use core::arch::x86_64::*;
 
@@ -271,7 +272,7 @@ impl Sum {
         self
     }
 
-    /// Two, three, four or eight times the sum.
+    /// Two or three times the sum.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
     pub(super) fn times<const FACTOR: u8>(mut self) -> Self {
@@ -279,9 +280,7 @@ impl Sum {
             *limb = match FACTOR {
                 2 => _mm512_slli_epi64::<1>(*limb),
                 3 => _mm512_add_epi64(_mm512_slli_epi64::<1>(*limb), *limb),
-                4 => _mm512_slli_epi64::<2>(*limb),
-                8 => _mm512_slli_epi64::<3>(*limb),
-                _ => unreachable!(),
+                _ => unreachable!("no other factor is needed"),
             };
         }
         self

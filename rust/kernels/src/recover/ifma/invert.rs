@@ -1,7 +1,7 @@
 //! One inversion for many residues: products forwards, one inverse, quotients backwards.
 //!
-//! The eight lanes of the last product are multiplied together by turning them about, so that a single number is left to
-//! invert; the extended Euclid for that is ruint's. None of the residues may be zero: a zero would spread to all.
+//! The eight lanes of the last product are multiplied together by turning them about, so that a single number is left
+//! to invert; the extended Euclid for that is ruint's. None of the residues may be zero: a zero would spread to all.
 
 use alloy_primitives::U256;
 

@@ -1,7 +1,7 @@
 //! Eight unsigned 64-bit lanes, and the few ways in which numbers enter and leave them.
 //!
-//! A 256-bit number is held in one of three shapes: [`Row`], eight consecutive words of *one* signature (two numbers, one
-//! cache line); four `Lanes` of packed 64-bit words; five `Lanes` of 52-bit limbs ([`Limbs`]), which is what the
+//! A 256-bit number is held in one of three shapes: [`Row`], eight consecutive words of *one* signature (two numbers,
+//! one cache line); four `Lanes` of packed 64-bit words; five `Lanes` of 52-bit limbs ([`Limbs`]), which is what the
 //! multiply-add instructions want. In the latter two each lane belongs to another signature.
 
 use core::arch::x86_64::*;

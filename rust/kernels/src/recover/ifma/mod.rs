@@ -1,10 +1,10 @@
 //! Recovery by eights with AVX-512's 52-bit multiply-add.
 //!
-//! What is known when this is entered: the processor has the instructions, which [`recover`] asserts. From there on every
-//! function is compiled for them, so that the compiler itself keeps out who must not come in.
+//! What is known when this is entered: the processor has the instructions, which [`recover`] asserts. From there on
+//! every function is compiled for them, so that the compiler itself keeps out who must not come in.
 //!
-//! From the bottom up: [`lanes`] (numbers in vectors), [`field`] and [`scalar`] (arithmetic modulo p and n), [`invert`],
-//! [`curve`] (points), [`multiples`] (tables), [`schedule`] (the main loop), [`batch`] (the whole way).
+//! From the bottom up: [`lanes`] (numbers in vectors), [`field`] and [`scalar`] (arithmetic modulo p and n),
+//! [`invert`], [`curve`] (points), [`multiples`] (tables), [`schedule`] (the main loop), [`batch`] (the whole way).
 
 mod batch;
 mod curve;

@@ -1,8 +1,8 @@
-//! Integers modulo the group's order n, eight at a time, in Montgomery's way with 2^260; and the cut of a scalar into the
-//! odd halves that the main loop reads in windows.
+//! Integers modulo the group's order n, eight at a time, in Montgomery's way with 2^260; and the cut of a scalar into
+//! the odd halves that the main loop reads in windows.
 //!
-//! [`Scalar::mul`] gives a·b / 2^260. For factors below 2^258 the result is below n + 2^256: the bound reproduces itself,
-//! nothing is ever reduced further, and what follows copes with scalars below 2^257. Debug builds assert it.
+//! [`Scalar::mul`] gives a·b / 2^260. For factors below 2^258 the result is below n + 2^256: the bound reproduces
+//! itself, nothing is ever reduced further, and what follows copes with scalars below 2^257. Debug builds assert it.
 
 use core::arch::x86_64::*;
 
@@ -126,8 +126,8 @@ impl Scalar {
     /// Two odd numbers below 2^129 in size with first + second·λ ≡ self mod n.
     ///
     /// c1, c2 are β1, β2 rounded down, off by less than 1 + 2^−100 for a scalar below 2^257; so the rest of (k, 0) is
-    /// u (A1, −B1) + v (A2, A1) with 0 ≤ u, v ≤ 1 + 2^−100. Taking off the one of 0, (A1, −B1), (A2, A1) and their sum that
-    /// makes both halves odd keeps them within A1 + A2 < 1.28 · 2^128 and B1 + A1 < 1.09 · 2^128.
+    /// u (A1, −B1) + v (A2, A1) with 0 ≤ u, v ≤ 1 + 2^−100. Taking off the one of 0, (A1, −B1), (A2, A1) and their
+    /// sum that makes both halves odd keeps them within A1 + A2 < 1.28 · 2^128 and B1 + A1 < 1.09 · 2^128.
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     #[inline]
     pub(super) fn split<const BITS: usize>(&self) -> [Odd; 2] {

@@ -1,8 +1,8 @@
 //! The main loop: u1 · (−G) + u2 · R for a block of points, all lanes in step.
 //!
-//! u2 is split in two numbers of 130 bits (times R and λ R) and read in windows of 5 bits, u1 cut in two of 132 bits (times
-//! −G and −2^128 G) and read in windows of 11. All digits are odd, so every lane adds at every window: 126 positions, 125
-//! doublings, 52 and 24 additions.
+//! u2 is split in two numbers of 130 bits (times R and λ R) and read in windows of 5 bits, u1 cut in two of 132 bits
+//! (times −G and −2^128 G) and read in windows of 11. All digits are odd, so every lane adds at every window: 126
+//! positions, 125 doublings, 52 and 24 additions.
 //!
 //! The sum starts at a point of which nobody knows the logarithm and that is taken off at the end. Without it the sum
 //! would begin at infinity and pass through small multiples of R, where additions meet equal points.

@@ -390,7 +390,8 @@ fn every_exceptional_meeting_is_seen_and_decided_by_libsecp256k1() {
         met += with_start(start, &signed);
     }
     assert!(met > 0);
-    // At the end: u2 R − u1 G is the start's last multiple, so that the sum meets what is taken off it, or is twice that.
+    // At the end: u2 R − u1 G is the start's last multiple, so that the sum meets what is taken off it, or is twice
+    // that.
     let s = any();
     let last = times(s, U256::ONE << TOP_BIT);
     for wanted in [U256::ZERO, minus(times(last, U256::from(2)))] {
