@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use evm::Fork;
 use state::StoredBlock;
-use types::{B256, Header};
+use types::{B256, Header, U256};
 
 use crate::{BlockRef, Chain, ChainError, header};
 
@@ -51,14 +52,28 @@ impl Chain {
 
     /// Base fee of the block that comes after the head; None before London.
     pub fn next_base_fee(&self) -> Option<u64> {
-        let header = &self.head().header;
-        header::base_fee(header, &self.next_rules(header.timestamp + 1))
+        let head = self.head();
+        self.fees_after(&head.header, head.total_difficulty).0
     }
 
     /// Wei per blob gas in the block that comes after the head; None before Cancun.
     pub fn next_blob_base_fee(&self) -> Option<u128> {
-        let header = &self.head().header;
-        let rules = self.next_rules(header.timestamp + 1);
-        rules.has(evm::Fork::Cancun).then(|| rules.blobs.base_fee(header::excess_blob_gas(header, &rules)))
+        let head = self.head();
+        self.fees_after(&head.header, head.total_difficulty).1
+    }
+
+    /// Base fee and blob base fee of a block's child, a second later.
+    ///
+    /// # Errors
+    /// [`ChainError::UnknownBlock`] where there is no such block.
+    pub fn base_fees_after(&self, block: BlockRef) -> Result<(Option<u64>, Option<u128>), ChainError> {
+        let parent = self.block(block)?;
+        Ok(self.fees_after(&parent.header, parent.total_difficulty))
+    }
+
+    fn fees_after(&self, parent: &Header, total_difficulty: U256) -> (Option<u64>, Option<u128>) {
+        let rules = self.spec().rules_merged(parent.number + 1, parent.timestamp + 1, Some(total_difficulty));
+        let blobs = rules.has(Fork::Cancun).then(|| rules.blobs.base_fee(header::excess_blob_gas(parent, &rules)));
+        (header::base_fee(parent, &rules), blobs)
     }
 }

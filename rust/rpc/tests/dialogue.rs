@@ -1,0 +1,179 @@
+//! Requests and their answers, as a client of a devnet has them.
+
+use std::sync::Arc;
+
+use chain::{
+    Chain, Genesis, Options, dev_key,
+    store::Store,
+    types::{Address, Bytes, Transaction, TxKind, U256, tx::TxEip1559},
+};
+use execlayer_rpc::{Development, Limits, Server};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const BOB: &str = "0x00000000000000000000000000000000000000b0";
+
+fn server() -> Server {
+    let chain = Chain::open(Arc::new(Store::memory()), Genesis::dev([]), Options::default()).unwrap();
+    let keys = (0..10).map(dev_key).collect();
+    Server::for_development(chain, Limits::default(), Development::new(keys, true))
+}
+
+fn ask(server: &Server, method: &str, params: Value) -> Value {
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let answer: Value = serde_json::from_slice(&server.handle(request.to_string().as_bytes())).unwrap();
+    assert_eq!(answer["id"], 1);
+    answer
+}
+
+fn result(server: &Server, method: &str, params: Value) -> Value {
+    let answer = ask(server, method, params);
+    assert!(answer.get("error").is_none(), "{method}: {answer}");
+    answer["result"].clone()
+}
+
+fn error(server: &Server, method: &str, params: Value) -> (i64, String) {
+    let answer = ask(server, method, params);
+    (answer["error"]["code"].as_i64().unwrap(), answer["error"]["message"].as_str().unwrap().to_owned())
+}
+
+fn signed(nonce: u64, input: &'static [u8], to: TxKind) -> Bytes {
+    let unsigned = TxEip1559 {
+        chain_id: 31_337,
+        nonce,
+        gas_limit: 100_000,
+        max_fee_per_gas: 10_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to,
+        value: U256::from(5),
+        input: Bytes::from_static(input),
+        ..TxEip1559::default()
+    };
+    Transaction::sign(unsigned, &dev_key(0)).to_bytes()
+}
+
+fn bob() -> TxKind {
+    TxKind::Call(BOB.parse::<Address>().unwrap())
+}
+
+#[test]
+fn a_transfer_is_sent_mined_and_looked_up() {
+    let server = server();
+    assert_eq!(result(&server, "eth_chainId", json!([])), "0x7a69");
+    assert_eq!(result(&server, "net_version", json!([])), "31337");
+    let hash = result(&server, "eth_sendRawTransaction", json!([signed(0, &[], bob())]));
+    assert_eq!(result(&server, "eth_blockNumber", json!([])), "0x1");
+    assert_eq!(result(&server, "eth_getBalance", json!([BOB, "latest"])), "0x5");
+    assert_eq!(result(&server, "eth_getBalance", json!([BOB, "0x0"])), "0x0");
+    let receipt = result(&server, "eth_getTransactionReceipt", json!([hash]));
+    assert_eq!((&receipt["status"], &receipt["gasUsed"]), (&json!("0x1"), &json!("0x5208")));
+    let found = result(&server, "eth_getTransactionByHash", json!([hash]));
+    assert_eq!((&found["blockNumber"], &found["value"]), (&json!("0x1"), &json!("0x5")));
+    let block = result(&server, "eth_getBlockByNumber", json!(["latest", false]));
+    assert_eq!(block["transactions"], json!([hash]));
+    assert_eq!(block["hash"], receipt["blockHash"]);
+    let full = result(&server, "eth_getBlockByHash", json!([block["hash"], true]));
+    assert_eq!(full["transactions"][0]["hash"], hash);
+    assert_eq!(result(&server, "eth_getBlockReceipts", json!(["0x1"])), json!([receipt]));
+    let sender = dev_key(0).address();
+    assert_eq!(result(&server, "eth_getTransactionCount", json!([sender, "latest"])), "0x1");
+    assert_eq!(result(&server, "eth_getTransactionReceipt", json!([format!("0x{}", "00".repeat(32))])), Value::Null);
+    let history = result(&server, "eth_feeHistory", json!(["0x2", "latest", [50.0]]));
+    assert_eq!(history["baseFeePerGas"].as_array().unwrap().len(), 3);
+    assert_eq!(history["reward"][1], json!(["0x3b9aca00"]));
+}
+
+#[test]
+fn the_node_signs_for_its_own_accounts_only() {
+    let server = server();
+    let accounts = result(&server, "eth_accounts", json!([]));
+    let hash = result(&server, "eth_sendTransaction", json!([{"from": accounts[1], "to": BOB, "value": "0x7"}]));
+    assert_eq!(result(&server, "eth_getTransactionReceipt", json!([hash]))["gasUsed"], "0x5208");
+    assert_eq!(result(&server, "eth_getBalance", json!([BOB])), "0x7");
+    assert_eq!(error(&server, "eth_sendTransaction", json!([{"from": BOB}])), (-32000, "unknown account".into()));
+}
+
+#[test]
+fn calls_return_revert_and_estimate() {
+    let server = server();
+    // Init code that returns as code what reverts with one byte: PUSH1 1, PUSH1 0, REVERT.
+    const INIT: &[u8] = &[0x64, 0x60, 1, 0x60, 0, 0xfd, 0x60, 0, 0x52, 0x60, 5, 0x60, 27, 0xf3];
+    let mut creation = signed_creation(INIT);
+    let receipt = {
+        let hash = result(&server, "eth_sendRawTransaction", json!([std::mem::take(&mut creation)]));
+        result(&server, "eth_getTransactionReceipt", json!([hash]))
+    };
+    assert_eq!(receipt["status"], "0x1");
+    let contract = &receipt["contractAddress"];
+    assert_eq!(result(&server, "eth_getCode", json!([contract, "latest"])), "0x60016000fd");
+    let answer = ask(&server, "eth_call", json!([{"to": contract}, "latest"]));
+    assert_eq!(answer["error"], json!({"code": 3, "message": "execution reverted", "data": "0x00"}));
+    assert_eq!(error(&server, "eth_estimateGas", json!([{"to": contract}])).0, 3);
+    assert_eq!(result(&server, "eth_estimateGas", json!([{"to": BOB, "value": "0x0"}])), "0x5208");
+    assert_eq!(result(&server, "eth_call", json!([{"to": BOB, "data": "0x01"}, "latest"])), "0x");
+    let (code, message) = error(&server, "eth_call", json!([{"to": BOB, "data": "0x01", "input": "0x02"}]));
+    assert!(code == -32602 && message.contains("not equal"), "{message}");
+}
+
+fn signed_creation(init: &'static [u8]) -> Bytes {
+    let unsigned = TxEip1559 {
+        chain_id: 31_337,
+        gas_limit: 200_000,
+        max_fee_per_gas: 10_000_000_000,
+        to: TxKind::Create,
+        input: Bytes::from_static(init),
+        ..TxEip1559::default()
+    };
+    Transaction::sign(unsigned, &dev_key(0)).to_bytes()
+}
+
+#[test]
+fn mistakes_have_geths_codes_and_words_and_change_nothing() {
+    let server = server();
+    assert_eq!(error(&server, "eth_nothing", json!([])).0, -32601);
+    assert_eq!(error(&server, "eth_getBalance", json!(["0x12"])).0, -32602);
+    assert_eq!(error(&server, "eth_sendRawTransaction", json!(["0x02c0"])).0, -32000);
+    let later = error(&server, "eth_getBalance", json!([BOB, "0x63"]));
+    assert_eq!(later, (-32000, "header not found".into()));
+    result(&server, "eth_sendRawTransaction", json!([signed(0, &[], bob())]));
+    let (code, message) = error(&server, "eth_sendRawTransaction", json!([signed(0, &[], bob())]));
+    assert!(code == -32000 && message.contains("nonce too low"), "{message}");
+    let broken: Value = serde_json::from_slice(&server.handle(b"{\"jsonrpc\": ")).unwrap();
+    assert_eq!(broken["error"]["code"], -32700);
+    assert_eq!(result(&server, "eth_blockNumber", json!([])), "0x1");
+}
+
+#[test]
+fn a_batch_is_answered_call_by_call_and_notifications_not_at_all() {
+    let server = server();
+    let batch = br#"[{"jsonrpc":"2.0","id":"a","method":"eth_chainId"},{"jsonrpc":"2.0","method":"eth_chainId"},
+        {"jsonrpc":"2.0","id":null,"method":"nope"}]"#;
+    let answer: Value = serde_json::from_slice(&server.handle(batch)).unwrap();
+    assert_eq!(answer[0], json!({"jsonrpc": "2.0", "id": "a", "result": "0x7a69"}));
+    assert_eq!(answer.as_array().unwrap().iter().filter(|one| one["error"]["code"] == -32601).count(), 1);
+    assert_eq!(server.handle(br#"{"jsonrpc":"2.0","method":"eth_chainId"}"#), b"");
+}
+
+#[test]
+fn snapshots_bring_the_chain_back_and_time_can_be_moved() {
+    let server = server();
+    let snapshot = result(&server, "evm_snapshot", json!([]));
+    result(&server, "eth_sendRawTransaction", json!([signed(0, &[], bob())]));
+    assert_eq!(result(&server, "evm_revert", json!([snapshot])), true);
+    assert_eq!(result(&server, "eth_blockNumber", json!([])), "0x0");
+    assert_eq!(result(&server, "evm_revert", json!([snapshot])), false);
+    result(&server, "evm_mine", json!([]));
+    assert_eq!(result(&server, "eth_blockNumber", json!([])), "0x1");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200), params in ".{0,60}") {
+        let server = server();
+        let answer = server.handle(&bytes);
+        prop_assert!(serde_json::from_slice::<Value>(&answer).is_ok());
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [params, params]}).to_string();
+        let answer: Value = serde_json::from_slice(&server.handle(request.as_bytes())).unwrap();
+        prop_assert_eq!(&answer["error"]["code"], &json!(-32602));
+    }
+}
