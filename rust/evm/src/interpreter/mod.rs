@@ -272,3 +272,6 @@ impl Machine<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
