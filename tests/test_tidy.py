@@ -208,7 +208,7 @@ def test_every_unsafe_block_says_why_it_is_safe() -> None:
         lines = path.read_text().splitlines()
         for number, line in enumerate(lines):
             if re.search(r"\bunsafe\s*\{", line) and not line.lstrip().startswith("//"):
-                near = any("SAFETY:" in other for other in lines[max(0, number - 6) : number + 1])
+                near = any(re.search(r"SAFETY[,:]", other) for other in lines[max(0, number - 6) : number + 1])
                 if not near and not any("SAFETY, for all:" in other for other in lines[:number]):
                     bare.append(f"{relative(path)}:{number + 1}")
     assert not bare, bare

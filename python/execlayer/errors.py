@@ -89,6 +89,13 @@ class GenesisFieldInvalid(InvalidGenesis):
     expected: str
 
 
+class GenesisPriceInvalid(InvalidGenesis):
+    """A gas price that is overridden under a name nobody knows, or with an impossible value."""
+
+    path: str
+    reason: str
+
+
 # ---- transactions ---------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +151,31 @@ class HighSignature(TransactionRejected):
     """``s`` is in the upper half of the curve's order."""
 
     s: int
+
+
+class RejectedInBlock(TransactionRejected):
+    """A transaction, by its place, may not stand in the block that was asked for."""
+
+    index: int
+    reason: TransactionRejected
+
+
+class SystemContractMissing(ExeclayerError):
+    """From Prague on a block calls a contract that this chain does not have."""
+
+    contract: str
+
+
+class SystemCallFailed(ExeclayerError):
+    """A contract that every block calls did not answer."""
+
+    contract: str
+
+
+class MalformedDeposit(ExeclayerError):
+    """The deposit contract logged something that is no deposit."""
+
+    data: bytes
 
 
 class BlockGasExceeded(TransactionRejected):
@@ -297,6 +329,113 @@ class PoolFull(TransactionRejected):
     transactions: int
 
 
+# ---- chain and blocks ------------------------------------------------------------------------------------------------
+
+
+class ChainClosed(ExeclayerError):
+    """The chain was closed."""
+
+
+class OtherGenesis(ExeclayerError, ValueError):
+    """The folder holds a chain that begins with another block."""
+
+    held: str
+    given: str
+
+
+class UnknownBlock(ExeclayerError, LookupError):
+    """No such block is known."""
+
+    block: str
+
+
+class UnknownTransaction(ExeclayerError, LookupError):
+    """No block holds this transaction."""
+
+    hash: str
+
+
+class UnknownAnchor(ExeclayerError, LookupError):
+    """Not an anchor of this chain, or one that was undone or let go."""
+
+    anchor: int
+
+
+class TooManyAnchors(ExeclayerError):
+    """So many anchors are set that no more are allowed."""
+
+    limit: int
+
+
+class HeaderMismatch(ExeclayerError):
+    """A field of a header, or what belongs to it, is not what it has to be."""
+
+    field: str
+    expected: str
+    actual: str
+
+
+class GasExceeded(ExeclayerError):
+    """There is no gas limit, up to this one, with which it would succeed."""
+
+    allowance: int
+
+
+class CallUnsuccessful(ExeclayerError):
+    """With all the gas there is it reverts, or halts for a reason that more gas would not mend."""
+
+
+class NameTaken(ExeclayerError, ValueError):
+    """A method of this name is served already."""
+
+    name: str
+
+
+class ImportRefused(ExeclayerError):
+    """A block that somebody else made and that can't be taken."""
+
+
+class MalformedBlock(ImportRefused):
+    """The bytes are no block."""
+
+    reason: str
+
+
+class UnknownParent(ImportRefused):
+    """The block before it is not known."""
+
+    block: str
+    parent: str
+
+
+class InvalidHeader(ImportRefused):
+    """Its header, or what belongs to it, is not what it has to be."""
+
+    block: str
+    reason: HeaderMismatch
+
+
+class InvalidSender(ImportRefused):
+    """The signature of one of its transactions is nobody's."""
+
+    block: str
+    index: int
+    reason: InvalidTransaction
+
+
+class InvalidExecution(ImportRefused):
+    """It can't be executed."""
+
+    block: str
+    reason: ExeclayerError
+
+
+class StreamUnreadable(ImportRefused):
+    """A stream of blocks can't be read or written."""
+
+    reason: str
+
+
 # ---- state and store ------------------------------------------------------------------------------------------------
 
 
@@ -311,16 +450,20 @@ class StateUnreadable(StateUnavailable):
 
 
 class StateMissing(StateUnavailable):
-    """A state that is only partly here: these would have to be fetched."""
-
-    accounts: int
-    slots: int
+    """A state that is only partly here: the rest would have to be fetched."""
 
 
 class CodeMissing(StateUnavailable):
     """An account names code that nobody holds."""
 
     hash: str
+
+
+class StateNotKept(StateUnavailable):
+    """The block is known, but not the state after it any more."""
+
+    block: str
+    oldest: int
 
 
 class StoreError(ExeclayerError):
@@ -352,10 +495,26 @@ class StoreReadOnly(StoreError):
     """Opened to read only."""
 
 
+class StoreSetting(StoreError, ValueError):
+    """A setting of the store that can't be."""
+
+    name: str
+    value: str
+    expected: str
+
+
 class StoreDamaged(StoreError):
     """What was read back is not what was written."""
 
     reason: str
+
+
+class TrieDamaged(StoreError):
+    """A node of the trie is missing, or is none."""
+
+
+class TrieMismatch(StoreError):
+    """The trie holds something else than the state beside it."""
 
 
 class StoreIo(StoreError):

@@ -70,16 +70,17 @@ impl Chain {
         Ok(self.adopt(&mut writer, parent.id, new)?)
     }
 
-    /// Takes a block's RLP.
+    /// Takes a block's RLP; which block it was, and what became of it.
     ///
     /// # Errors
     /// As [`import`](Self::import).
-    pub fn import_rlp(&self, mut bytes: &[u8]) -> Result<Imported, ImportError> {
+    pub fn import_rlp(&self, mut bytes: &[u8]) -> Result<(BlockId, Imported), ImportError> {
         let block = decode_block(&mut bytes).map_err(ImportError::Malformed)?;
         if !bytes.is_empty() {
             return Err(ImportError::Malformed(alloy_rlp::Error::UnexpectedLength));
         }
-        self.import(block)
+        let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
+        Ok((id, self.import(block)?))
     }
 
     /// Takes block after block of a stream, as geth exports them: the RLP of one after the other. Blocks that are

@@ -51,4 +51,6 @@ pub use recovery::{Recovery, recovery};
 pub use submit::Submission;
 
 // What stands on the chain speaks in these words, and reaches them through here.
+pub use state::{Ledger, StoredBlock, View, ViewError};
+pub use store::Store;
 pub use {evm, exec, pool, state, store, types};

@@ -1,9 +1,40 @@
-//! The door: what Python sees of the chain. Knows no rule of it.
+//! The door: what Python sees of the chain. Converts, calls, maps the error; knows no rule of the chain.
 
-use pyo3::prelude::*;
+mod block;
+mod chain;
+mod convert;
+mod enter;
+mod error;
+mod heads;
+mod key;
+mod log;
+mod mined;
+mod receipt;
+mod rpc;
+mod show;
+mod transaction;
 
 /// The Rust side of `execlayer`.
-#[pymodule(name = "_core", gil_used = false)]
-fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+#[pyo3::pymodule(name = "_core", gil_used = false)]
+mod core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::{
+        block::{PyBlock, Receipts, Transactions},
+        chain::PyChain,
+        error::reasons,
+        heads::{PyHeadChange, PyHeads},
+        key::PyKey,
+        log::PyLog,
+        mined::PyMined,
+        receipt::PyReceipt,
+        rpc::{PyRpc, PySession},
+        transaction::PyTransaction,
+    };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

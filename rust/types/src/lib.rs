@@ -20,6 +20,7 @@ pub use alloy_eips::{
 pub use alloy_primitives::{
     self as primitives, Address, B64, B256, Bloom, Bytes, Log, LogData, Signature, TxKind, U256, keccak256,
 };
+pub use alloy_rlp as rlp;
 pub use block::{Block, BlockId, Body};
 pub use keys::{Key, RecoverError};
 pub use receipt::{Outcome, Receipt};

@@ -197,6 +197,8 @@ async def test_a_client_that_does_not_read_is_dropped(methods: Methods, autojump
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.run)
             await theirs.send_all(post(call()))
+    # The stream was closed on our side: there is nothing more to read.
+    assert await theirs.receive_some() == b""
 
 
 async def test_a_call_that_takes_too_long_is_answered_with_an_error(

@@ -1,0 +1,286 @@
+"""A chain to script: open one, send, mine, look, go back.
+
+Everything here hands over to Rust at once; this module only gives it a shape that reads well. All calls are synchronous
+and safe from any thread; long ones let other threads run and hear Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias, overload
+
+from . import _core
+from .accounts import Account, AddressLike, address_of
+from .errors import ExeclayerError, InvalidArgument
+from .units import Wei
+
+BlockName: TypeAlias = int | str | bytes
+"""A height, a hash, or one of latest, pending, earliest, safe, finalized."""
+
+GenesisLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
+"""Path of a genesis.json of geth's form, or its content."""
+
+KEPT_GENESIS = "genesis.json"
+"""In a chain's folder: the genesis it was begun with, so that it can be opened without naming it again."""
+
+
+class Chain:
+    """A chain of blocks, in memory or in a folder.
+
+    >>> chain = Chain.dev()
+    >>> alice, bob = chain.accounts[:2]
+    >>> with chain.anchor():
+    ...     receipt = alice.transfer(bob, "1 ether")
+    >>> chain.head.number
+    0
+
+    *Resources*: a folder stays locked until :meth:`close`, the end of a ``with`` block, or the end of the process.
+    """
+
+    def __init__(self, core: _core.Chain) -> None:
+        self._core = core
+
+    @classmethod
+    def dev(cls, genesis: GenesisLike | None = None) -> Self:
+        """A chain in memory: Osaka's rules and ten well-known accounts of 10,000 ether, unless a genesis differs.
+
+        *Errors*: :class:`~execlayer.errors.InvalidGenesis` names the field and what stood there.
+        """
+        return cls(_core.Chain.memory(_genesis_text(genesis)))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], genesis: GenesisLike | None = None) -> Self:
+        """The chain in a folder, which is made where it isn't there; without a genesis, :meth:`dev`'s chain is begun.
+
+        What a call has acknowledged survives a crash of the process and of the machine.
+
+        *Errors*: :class:`~execlayer.errors.StoreInUse` where another process has it open, ``OtherGenesis`` where it
+        holds another chain, :class:`~execlayer.errors.InvalidGenesis`, :class:`~execlayer.errors.StoreError`.
+        """
+        folder = Path(path)
+        kept = folder / KEPT_GENESIS
+        text = _genesis_text(genesis)
+        if text is None and kept.exists():
+            text = _genesis_text(kept)
+        chain = cls(_core.Chain.open(str(folder), text))
+        if text is not None and not kept.exists():
+            fresh = kept.with_suffix(".new")
+            fresh.write_text(text)
+            fresh.replace(kept)
+        return chain
+
+    def close(self) -> None:
+        """Gives the folder free. Later calls raise ``ChainClosed``; blocks and receipts stay readable."""
+        self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def core(self) -> _core.Chain:
+        """The Rust side, for services that are built on it."""
+        return self._core
+
+    # ---- accounts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """The well-known accounts that exist in the first block; none on a chain that doesn't have them."""
+        return tuple(Account(self._core, key) for key in self._core.dev_keys())
+
+    def account(self, secret: bytes | str) -> Account:
+        """The account of a secret key: 32 bytes, or as many in hex."""
+        return Account(self._core, _core.Key(secret))
+
+    def balance(self, address: AddressLike, at: BlockName = "latest") -> Wei:
+        """What the account holds, after a block."""
+        return self._core.balance(address_of(address), at)
+
+    def nonce(self, address: AddressLike, at: BlockName = "latest") -> int:
+        """How many transactions the account has sent, after a block."""
+        return self._core.nonce(address_of(address), at)
+
+    def code(self, address: AddressLike, at: BlockName = "latest") -> bytes:
+        """The account's code, after a block; empty where it has none."""
+        return self._core.code(address_of(address), at)
+
+    def storage(self, address: AddressLike, slot: int | str | bytes, at: BlockName = "latest") -> int:
+        """What a slot holds, after a block; zero where nothing was written."""
+        return self._core.storage(address_of(address), slot, at)
+
+    # ---- blocks -----------------------------------------------------------------------------------------------------
+
+    @property
+    def chain_id(self) -> int:
+        """What transactions are signed for."""
+        return self._core.chain_id
+
+    @property
+    def head(self) -> _core.Block:
+        """The newest block."""
+        return self._core.block("latest")
+
+    @property
+    def base_fee(self) -> Wei | None:
+        """Base fee of the next block; None before London."""
+        return self._core.base_fee
+
+    @property
+    def blocks(self) -> Blocks:
+        """All blocks, by height."""
+        return Blocks(self._core)
+
+    def block(self, name: BlockName) -> _core.Block:
+        """A block by height, hash or tag. *Errors*: ``UnknownBlock``."""
+        return self._core.block(name)
+
+    def receipt(self, transaction: str | bytes) -> _core.Receipt:
+        """How a transaction ended, by its hash. *Errors*: ``UnknownTransaction`` where it is in no block."""
+        return self._core.receipt(transaction)
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def submit(self, transactions: bytes) -> str: ...
+    @overload
+    def submit(self, transactions: Iterable[bytes]) -> list[str | ExeclayerError]: ...
+    def submit(self, transactions: bytes | Iterable[bytes]) -> str | list[str | ExeclayerError]:
+        """Takes signed transactions to wait for a block.
+
+        One: its hash, or its error is raised. Many, in one crossing: for each its hash or the error it would have
+        raised, in order; those that are refused don't touch the others.
+        """
+        if not isinstance(transactions, bytes):
+            return self._core.submit(list(transactions))
+        [answer] = self._core.submit([transactions])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def submit_packed(self, buffer: Any, ends: Any) -> list[str | ExeclayerError]:
+        """As :meth:`submit` of many, from one buffer that holds them one after the other: transaction ``i`` ends at
+        ``ends[i]``. Both are anything with the buffer protocol, such as numpy's arrays of ``uint8`` and ``uint64``.
+        """
+        return self._core.submit_packed(buffer, ends)
+
+    @property
+    def pending(self) -> int:
+        """How many transactions wait."""
+        return self._core.pending
+
+    def mine(self, transactions: Iterable[bytes] | None = None, *, timestamp: int | None = None) -> _core.Block:
+        """Makes the next block, of what waits or of exactly these transactions in this order.
+
+        ``timestamp`` is in seconds and must be above the head's; the clock's time by default.
+
+        *Errors*: where transactions were given and one of them can't stand in the block, its
+        :class:`~execlayer.errors.RejectedInBlock` says which and why; no block is made
+        then. ``HeaderMismatch`` for a time that isn't after the head's.
+        """
+        if transactions is None:
+            return self._core.mine(timestamp).block
+        return self._core.mine_batch(list(transactions), timestamp).block
+
+    def import_block(self, raw: bytes) -> _core.Block:
+        """Takes a block's RLP: checks it, executes it, keeps it; it becomes the head if its branch is the better one.
+
+        *Errors*: ``ImportRefused`` in one of its forms; the chain is then as it was.
+        """
+        return self._core.import_block(raw)
+
+    def anchor(self) -> Anchor:
+        """Notes this point, at no cost, to return to at the end of a ``with`` block or by ``undo()``. Anchors nest."""
+        return Anchor(self._core)
+
+    def __repr__(self) -> str:
+        head = self.head
+        return f"Chain(chain_id={self.chain_id}, head={head.number}, hash={head.hash})"
+
+
+class Blocks(Sequence[_core.Block]):
+    """The blocks of a chain by height, read as they are asked for."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: _core.Chain) -> None:
+        self._core = core
+
+    def __len__(self) -> int:
+        return self._core.height + 1
+
+    @overload
+    def __getitem__(self, index: int) -> _core.Block: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[_core.Block]: ...
+    def __getitem__(self, index: int | slice) -> _core.Block | list[_core.Block]:
+        if isinstance(index, slice):
+            return [self._core.block(number) for number in range(*index.indices(len(self)))]
+        length = len(self)
+        if not -length <= index < length:
+            raise IndexError(f"block {index} of {length}")
+        return self._core.block(index % length)
+
+    def __iter__(self) -> Iterator[_core.Block]:
+        number = 0
+        while number < len(self):
+            yield self._core.block(number)
+            number += 1
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} blocks>"
+
+
+class Anchor:
+    """A point to return to. As a ``with`` block it returns at the end, whatever happened inside."""
+
+    __slots__ = ("_core", "_number")
+
+    def __init__(self, core: _core.Chain) -> None:
+        self._core = core
+        self._number: int | None = core.anchor()
+
+    def undo(self) -> None:
+        """Returns to the point and forgets what came since, later anchors included. The second time nothing happens."""
+        number, self._number = self._number, None
+        if number is not None:
+            self._core.undo(number)
+
+    def keep(self) -> None:
+        """Forgets the point; what came since stays."""
+        number, self._number = self._number, None
+        if number is not None:
+            self._core.release(number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.undo()
+
+
+def _genesis_text(genesis: object) -> str | None:
+    match genesis:
+        case None:
+            return None
+        case Mapping():
+            return json.dumps(genesis)
+        case str() | os.PathLike():
+            try:
+                return Path(genesis).read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                expected = "the path of a readable text file, or a mapping"
+                message = f"genesis is {os.fspath(genesis)!r}, expected {expected}: {error}"
+                raise InvalidArgument(message, field="genesis", value=genesis, expected=expected) from error
+        case _:
+            expected = "a path or a mapping"
+            message = f"genesis is {genesis!r}, expected {expected}"
+            raise InvalidArgument(message, field="genesis", value=genesis, expected=expected)

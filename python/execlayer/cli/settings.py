@@ -1,0 +1,41 @@
+"""The options that name settings, the same for every command that takes them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from ..config import Config, load
+
+OPTIONS = {
+    "data": "data",
+    "genesis": "genesis",
+    "host": "rpc.host",
+    "port": "rpc.port",
+    "block_time": "mining.block_time_seconds",
+    "mining": "mining.mode",
+    "rpc": "rpc.enabled",
+}
+"""Which setting each option stands for."""
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML; see `execlayer config show`")
+    parser.add_argument("--data", metavar="DIR", help="folder of the chain; without it the chain ends with the process")
+    parser.add_argument("--genesis", metavar="FILE", help="a genesis.json of geth's form; default: the dev chain")
+    parser.add_argument("--host", help="where JSON-RPC listens (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="its port, 0 for any that is free (default 8545)")
+    parser.add_argument("--no-rpc", dest="rpc", action="store_const", const=False, help="no JSON-RPC")
+    mining = parser.add_mutually_exclusive_group()
+    mining.add_argument("--block-time", type=float, metavar="SECONDS", help="a block every so often, empty or not")
+    mining.add_argument("--no-mining", dest="mining", action="store_const", const="manual", help="only when asked to")
+
+
+def read(options: argparse.Namespace) -> Config:
+    """The settings from file, environment and options."""
+    given = {setting: getattr(options, option) for option, setting in OPTIONS.items()}
+    if options.block_time is not None:
+        given["mining.mode"] = "interval"
+    return load(options.config, environ=os.environ, overrides=given)

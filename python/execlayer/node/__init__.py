@@ -1,0 +1,1 @@
+"""A running node: a chain, its producer, its server, and whoever watches."""

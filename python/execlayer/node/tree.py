@@ -1,0 +1,78 @@
+"""The tree of nurseries: which service stands on which, and how all of them end together."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from ..chain import Chain
+from ..config import Config
+from ..producer.service import produce
+from .display import Display
+
+PATIENCE_SECONDS = 0.1
+"""How long a thread stays in Rust without hearing that nobody waits for it any more."""
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[Chain]:
+    """The chain that the settings name, closed at the end."""
+    chain = Chain.dev(config.genesis) if config.data is None else Chain.open(config.data, config.genesis)
+    with chain:
+        yield chain
+
+
+async def run(config: Config, display: Display) -> None:
+    """Runs the node until SIGINT or SIGTERM, then ends in order: no new requests, the running ones, the last block.
+
+    *Errors*: what opening the chain, listening or mining raises; everything else is closed then.
+    """
+    with opened(config) as chain:
+        await run_services(chain, config, display)
+
+
+async def run_services(
+    chain: Chain,
+    config: Config,
+    display: Display,
+    *,
+    task_status: trio.TaskStatus[str | None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The services over an open chain. ``started`` gives the server's address, or None where there is no server."""
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            url = await _start_server(nursery, chain, config) if config.rpc.enabled else None
+            with display.shown(chain, url):
+                await nursery.start(_follow, chain, display)
+                await nursery.start(produce, chain, config.mining)
+                task_status.started(url)
+                async for _ in signals:
+                    break
+                nursery.cancel_scope.cancel()
+
+
+async def _start_server(nursery: trio.Nursery, chain: Chain, config: Config) -> str:
+    from .. import _core
+    from ..server import Methods, serve
+
+    methods = Methods(_core.Rpc(chain.core, automine=config.mining.mode == "automine"))
+    endpoints = await nursery.start(serve, methods, config.rpc.host, config.rpc.port)
+    return str(endpoints[0])
+
+
+async def _follow(
+    chain: Chain, display: Display, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Shows each block that becomes canonical."""
+    heads = chain.core.heads()
+    task_status.started()
+    while True:
+        change = await trio.to_thread.run_sync(heads.wait, PATIENCE_SECONDS)
+        if change is None:
+            continue
+        display.removed(len(change.removed))
+        for name in change.added:
+            display.block(chain.block(name))

@@ -1,0 +1,355 @@
+//! A chain: opened, asked, changed.
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use chain::{
+    Anchor, BlockRef, BlockState, CallRequest, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Options,
+    Store, Submission, SubmitError,
+    types::{B256, Bytes, Key},
+};
+use pyo3::{
+    buffer::PyBuffer,
+    prelude::*,
+    types::{PyBytes, PyList, PyString},
+};
+
+use crate::{
+    block::PyBlock,
+    convert::{argument, int, wei},
+    enter,
+    error::{Closed, Reason, UnknownTransaction},
+    heads::PyHeads,
+    key::PyKey,
+    mined::PyMined,
+    receipt::PyReceipt,
+};
+
+/// A chain in memory or in a folder. Safe from any thread.
+#[pyclass(name = "Chain", module = "execlayer._core", frozen)]
+pub(crate) struct PyChain(RwLock<Option<Arc<Chain>>>);
+
+impl PyChain {
+    /// The chain, unless it was closed.
+    pub(crate) fn chain(&self, py: Python<'_>) -> PyResult<Arc<Chain>> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        held.ok_or_else(|| Closed.raise(py))
+    }
+
+    fn open_on(
+        py: Python<'_>,
+        genesis: Option<&str>,
+        ledger: impl FnOnce() -> Result<Arc<dyn Ledger>, ChainError> + Send,
+    ) -> PyResult<Self> {
+        let opened = enter::long(py, |_| {
+            // The genesis first: a wrong one must not leave an empty store behind.
+            let genesis = genesis.map_or_else(|| Ok(Genesis::dev([])), Genesis::from_json)?;
+            Chain::open(ledger()?, genesis, Options::default())
+        });
+        Ok(Self(RwLock::new(Some(opened?))))
+    }
+
+    /// The well-known keys whose accounts exist in the first block.
+    pub(crate) fn keys(chain: &Chain) -> Vec<Key> {
+        let keys = (0..chain::DEV_KEYS.len()).map(chain::dev_key);
+        keys.filter(|key| chain.genesis().alloc().contains_key(&key.address())).collect()
+    }
+
+    /// Asks about the state after a block.
+    fn at<T: Send>(
+        &self,
+        py: Python<'_>,
+        at: Option<&Bound<'_, PyAny>>,
+        ask: impl FnOnce(&BlockState) -> Result<T, chain::ViewError>,
+    ) -> PyResult<T> {
+        let at = at.map_or(Ok(BlockRef::Latest), |at| block_ref("at", at))?;
+        let chain = self.chain(py)?;
+        enter::quick(py, || Ok::<_, ChainError>(ask(&chain.at(at)?)?))
+    }
+}
+
+/// A block's name: a height, a hash, or a tag.
+fn block_ref(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<BlockRef> {
+    let value = argument(name, value);
+    if value.is_int() {
+        return value.u64().map(BlockRef::Number);
+    }
+    let tag = value.value().cast::<PyString>().ok().map(|text| text.to_string());
+    match tag.as_deref() {
+        Some("latest") => Ok(BlockRef::Latest),
+        Some("pending") => Ok(BlockRef::Pending),
+        Some("earliest") => Ok(BlockRef::Earliest),
+        Some("safe") => Ok(BlockRef::Safe),
+        Some("finalized") => Ok(BlockRef::Finalized),
+        _ => {
+            let expected = "a height, a hash, or one of latest, pending, earliest, safe, finalized";
+            value.hash().map(BlockRef::Hash).map_err(|_| value.wrong(expected))
+        }
+    }
+}
+
+/// A block at this time; where none is given, at the clock's, but after the head's.
+fn mine_options(chain: &Chain, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<MineOptions> {
+    let given = timestamp.map(|timestamp| argument("timestamp", timestamp).u64()).transpose()?;
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    Ok(MineOptions::at(given.unwrap_or_else(|| now().max(chain.head().header.timestamp + 1))))
+}
+
+/// Transactions of a batch that are handed over together: after each portion a batch can be stopped.
+const PORTION: usize = 1024;
+
+fn submit_all(py: Python<'_>, chain: &Chain, batch: Vec<Bytes>) -> PyResult<Vec<Result<B256, SubmitError>>> {
+    enter::long(py, |stop| {
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut rest = batch.into_iter().map(Submission::Raw).peekable();
+        while rest.peek().is_some() && !stop.is_asked() {
+            answers.extend(chain.submit(rest.by_ref().take(PORTION).collect()));
+        }
+        Ok::<_, ChainError>(answers)
+    })
+}
+
+fn answers_to_python<'py>(py: Python<'py>, answers: Vec<Result<B256, SubmitError>>) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for answer in answers {
+        match answer {
+            Ok(hash) => list.append(hash.to_string())?,
+            Err(error) => list.append(error.raise(py))?,
+        }
+    }
+    Ok(list)
+}
+
+#[pymethods]
+impl PyChain {
+    /// A chain in memory. Without a genesis (JSON, as geth writes it) it is the development chain.
+    #[staticmethod]
+    #[pyo3(signature = (genesis=None))]
+    fn memory(py: Python<'_>, genesis: Option<&str>) -> PyResult<Self> {
+        Self::open_on(py, genesis, || Ok(Arc::new(Store::memory())))
+    }
+
+    /// The chain in a folder.
+    #[staticmethod]
+    #[pyo3(signature = (path, genesis=None))]
+    fn open(py: Python<'_>, path: &str, genesis: Option<&str>) -> PyResult<Self> {
+        Self::open_on(py, genesis, || Ok(Arc::new(Store::open(Path::new(path), chain::store::Options::default())?)))
+    }
+
+    /// Lets go of the chain; a folder is free when those who follow it or serve it have let go, too.
+    fn close(&self, py: Python<'_>) {
+        let held = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(held));
+    }
+
+    /// Keys of the well-known accounts that exist in the first block.
+    fn dev_keys(&self, py: Python<'_>) -> PyResult<Vec<PyKey>> {
+        let chain = self.chain(py)?;
+        Ok(Self::keys(&chain).into_iter().map(PyKey).collect())
+    }
+
+    /// What transactions are signed for.
+    #[getter]
+    fn chain_id(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.chain(py)?.spec().chain_id)
+    }
+
+    /// Height of the head.
+    #[getter]
+    fn height(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.chain(py)?.head().id.number)
+    }
+
+    /// Base fee of the next block; None before London.
+    #[getter]
+    fn base_fee<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let fee = self.chain(py)?.next_base_fee();
+        fee.map(|fee| wei(py, chain::types::U256::from(fee))).transpose()
+    }
+
+    /// How many transactions wait.
+    #[getter]
+    fn pending(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.chain(py)?.pool().len())
+    }
+
+    /// A block.
+    fn block(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<PyBlock> {
+        let name = block_ref("block", name)?;
+        let chain = self.chain(py)?;
+        enter::quick(py, || chain.block(name)).map(PyBlock)
+    }
+
+    /// How a transaction ended.
+    fn receipt(&self, py: Python<'_>, transaction: &Bound<'_, PyAny>) -> PyResult<PyReceipt> {
+        let hash = argument("transaction", transaction).hash()?;
+        let chain = self.chain(py)?;
+        let found = enter::quick(py, || chain.transaction(&hash))?;
+        let Located { block, index } = found.ok_or_else(|| UnknownTransaction { hash }.raise(py))?;
+        Ok(PyReceipt { block, index })
+    }
+
+    /// What an account holds, after a block.
+    #[pyo3(signature = (address, at=None))]
+    fn balance<'py>(
+        &self,
+        py: Python<'py>,
+        address: &Bound<'py, PyAny>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let address = argument("address", address).address()?;
+        wei(py, self.at(py, at, |state| state.balance(&address))?)
+    }
+
+    /// How many transactions an account has sent, after a block.
+    #[pyo3(signature = (address, at=None))]
+    fn nonce(&self, py: Python<'_>, address: &Bound<'_, PyAny>, at: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
+        let address = argument("address", address).address()?;
+        self.at(py, at, |state| state.nonce(&address))
+    }
+
+    /// An account's code, after a block.
+    #[pyo3(signature = (address, at=None))]
+    fn code<'py>(
+        &self,
+        py: Python<'py>,
+        address: &Bound<'py, PyAny>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let address = argument("address", address).address()?;
+        Ok(PyBytes::new(py, &self.at(py, at, |state| state.code_at(&address))?))
+    }
+
+    /// What a slot holds, after a block.
+    #[pyo3(signature = (address, slot, at=None))]
+    fn storage<'py>(
+        &self,
+        py: Python<'py>,
+        address: &Bound<'py, PyAny>,
+        slot: &Bound<'py, PyAny>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let address = argument("address", address).address()?;
+        let slot = argument("slot", slot).word()?.into();
+        int(py, self.at(py, at, |state| chain::View::storage(state, &address, &slot))?)
+    }
+
+    /// The nonce of an account's next transaction, those that wait counted.
+    fn next_nonce(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let address = argument("address", address).address()?;
+        let chain = self.chain(py)?;
+        enter::quick(py, || chain.next_nonce(&address))
+    }
+
+    /// Takes transactions to wait for a block: for each its hash, or why not.
+    fn submit<'py>(&self, py: Python<'py>, transactions: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
+        let raw = transactions.iter().map(|raw| argument("transaction", raw).bytes());
+        let batch = raw.collect::<PyResult<_>>()?;
+        answers_to_python(py, submit_all(py, &*self.chain(py)?, batch)?)
+    }
+
+    /// As `submit`, of transactions that lie one after the other in a buffer.
+    fn submit_packed<'py>(
+        &self,
+        py: Python<'py>,
+        buffer: &Bound<'py, PyAny>,
+        ends: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let wrong = |_| argument("buffer", buffer).wrong("a contiguous buffer of bytes");
+        let packed: Bytes = PyBuffer::<u8>::get(buffer).and_then(|buffer| buffer.to_vec(py)).map_err(wrong)?.into();
+        let wrong = || argument("ends", ends).wrong("a buffer of uint64, ascending, the last as long as the buffer");
+        let ends = PyBuffer::<u64>::get(ends).and_then(|ends| ends.to_vec(py)).map_err(|_| wrong())?;
+        let mut batch = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        for end in ends {
+            let end = usize::try_from(end).ok().filter(|end| (start..=packed.len()).contains(end)).ok_or_else(wrong)?;
+            batch.push(packed.slice(start..end));
+            start = end;
+        }
+        if start != packed.len() {
+            return Err(wrong());
+        }
+        answers_to_python(py, submit_all(py, &*self.chain(py)?, batch)?)
+    }
+
+    /// The least gas with which a transaction would succeed on top of the head.
+    fn estimate_gas(
+        &self,
+        py: Python<'_>,
+        sender: &Bound<'_, PyAny>,
+        to: Option<&Bound<'_, PyAny>>,
+        value: &Bound<'_, PyAny>,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<u64> {
+        let request = CallRequest {
+            from: argument("sender", sender).address()?,
+            to: to.map(|to| argument("to", to).address()).transpose()?,
+            value: argument("value", value).u256()?,
+            input: argument("data", data).bytes()?,
+            ..CallRequest::default()
+        };
+        let chain = self.chain(py)?;
+        enter::long(py, |_| chain.estimate_gas(&request, BlockRef::Pending))
+    }
+
+    /// Makes a block of what waits.
+    #[pyo3(signature = (timestamp=None))]
+    fn mine(&self, py: Python<'_>, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<PyMined> {
+        let chain = self.chain(py)?;
+        let options = mine_options(&chain, timestamp)?;
+        enter::long(py, |_| chain.mine(options)).map(PyMined)
+    }
+
+    /// Makes a block of exactly these transactions.
+    #[pyo3(signature = (transactions, timestamp=None))]
+    fn mine_batch(
+        &self,
+        py: Python<'_>,
+        transactions: Vec<Bound<'_, PyAny>>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyMined> {
+        let raw = transactions.iter().map(|raw| argument("transaction", raw).bytes().map(Submission::Raw));
+        let batch = raw.collect::<PyResult<_>>()?;
+        let chain = self.chain(py)?;
+        let options = mine_options(&chain, timestamp)?;
+        enter::long(py, |_| chain.mine_batch(batch, options)).map(PyMined)
+    }
+
+    /// Takes a block's RLP.
+    fn import_block(&self, py: Python<'_>, raw: &Bound<'_, PyAny>) -> PyResult<PyBlock> {
+        let raw = argument("raw", raw).bytes()?;
+        let chain = self.chain(py)?;
+        enter::long(py, |_| {
+            let (id, _) = chain.import_rlp(&raw)?;
+            Ok::<_, chain::ImportError>(chain.block(id.into())?)
+        })
+        .map(PyBlock)
+    }
+
+    /// Sets a point to return to.
+    fn anchor(&self, py: Python<'_>) -> PyResult<u64> {
+        let chain = self.chain(py)?;
+        enter::quick(py, || chain.anchor()).map(|anchor| anchor.0)
+    }
+
+    /// Returns to a point and forgets what came since.
+    fn undo(&self, py: Python<'_>, anchor: &Bound<'_, PyAny>) -> PyResult<()> {
+        let anchor = Anchor(argument("anchor", anchor).u64()?);
+        let chain = self.chain(py)?;
+        enter::long(py, |_| chain.undo(anchor)).map(drop)
+    }
+
+    /// Forgets a point; False where it is not set.
+    fn release(&self, py: Python<'_>, anchor: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let anchor = Anchor(argument("anchor", anchor).u64()?);
+        Ok(self.chain(py)?.release(anchor))
+    }
+
+    /// Follows the head from here on.
+    fn heads(&self, py: Python<'_>) -> PyResult<PyHeads> {
+        Ok(PyHeads::new(self.chain(py)?.subscribe()))
+    }
+}

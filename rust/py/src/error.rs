@@ -1,0 +1,332 @@
+//! One Python class for each reason. The classes stand in `execlayer/errors.py`; here is which one a Rust error becomes
+//! and which of its numbers become attributes, as one table per Rust enum. A test holds the two lists against each other.
+//!
+//! The tables are matched without a wildcard: a new reason in Rust does not compile until it has a class.
+
+pub(crate) use std::convert::Infallible as Never;
+use std::fmt;
+
+use chain::{
+    BlockRef, CallError, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SubmitError,
+    evm::{Fork, GasError, Rejection, TransactError},
+    exec::ExecError,
+    pool::PoolError,
+    state::{LedgerError, ViewError, roots::RootError},
+    types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
+};
+use pyo3::{
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBytes, PyDict},
+};
+use rpc::NameTaken;
+
+use crate::convert::int;
+
+/// An error that Python can be told.
+pub(crate) trait Reason {
+    /// The Python exception, ready to be raised.
+    fn raise(&self, py: Python<'_>) -> PyErr;
+}
+
+impl Reason for PyErr {
+    fn raise(&self, py: Python<'_>) -> PyErr {
+        self.clone_ref(py)
+    }
+}
+
+impl Reason for Never {
+    fn raise(&self, _: Python<'_>) -> PyErr {
+        match *self {}
+    }
+}
+
+/// The chain was closed.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+/// No canonical block holds this transaction.
+#[derive(Debug)]
+pub(crate) struct UnknownTransaction {
+    pub(crate) hash: B256,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the chain is closed")
+    }
+}
+
+impl fmt::Display for UnknownTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "transaction {} is in no block", self.hash)
+    }
+}
+
+/// A bug of ours.
+pub(crate) fn internal(py: Python<'_>, text: &str) -> PyErr {
+    exception(py, "InternalError", &format!("bug in execlayer, please report it: {text}"), &[])
+}
+
+/// An argument that can't be used.
+pub(crate) fn invalid_argument(name: &str, value: &Bound<'_, PyAny>, expected: &str) -> PyErr {
+    let py = value.py();
+    let build = || -> PyResult<PyErr> {
+        let shown = shortened(&value.repr()?.to_string());
+        let message = format!("{name} is {shown}, expected {expected}");
+        let fields = [
+            ("field", name.into_pyobject(py)?.into_any()),
+            ("value", value.clone()),
+            ("expected", expected.into_pyobject(py)?.into_any()),
+        ];
+        Ok(exception(py, "InvalidArgument", &message, &fields))
+    };
+    build().unwrap_or_else(|error| error)
+}
+
+/// Most characters of a wrong value that a message repeats.
+const VALUE_SHOWN_CHARS: usize = 80;
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(VALUE_SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Makes an instance of a class of `execlayer.errors`.
+fn exception(py: Python<'_>, class: &str, message: &str, fields: &[(&str, Bound<'_, PyAny>)]) -> PyErr {
+    static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let build = || -> PyResult<PyErr> {
+        let errors = ERRORS.get_or_try_init(py, || py.import("execlayer.errors").map(Bound::unbind))?;
+        let kwargs = PyDict::new(py);
+        for (name, value) in fields {
+            kwargs.set_item(name, value)?;
+        }
+        Ok(PyErr::from_value(errors.bind(py).getattr(class)?.call((message,), Some(&kwargs))?))
+    };
+    build().unwrap_or_else(|error| error)
+}
+
+/// A number or name that an error carries, as Python sees it.
+trait Attribute {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
+}
+
+macro_rules! attributes {
+    ($($type:ty: $value:ident, $py:ident => $python:expr;)*) => {$(
+        impl Attribute for $type {
+            fn to_python<'py>(&self, $py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                let $value = self;
+                $python
+            }
+        }
+    )*};
+}
+
+attributes! {
+    u8: value, py => Ok(value.into_pyobject(py)?.into_any());
+    u32: value, py => Ok(value.into_pyobject(py)?.into_any());
+    u64: value, py => Ok(value.into_pyobject(py)?.into_any());
+    u128: value, py => Ok(value.into_pyobject(py)?.into_any());
+    usize: value, py => Ok(value.into_pyobject(py)?.into_any());
+    String: value, py => Ok(value.into_pyobject(py)?.into_any());
+    &'static str: value, py => Ok(value.into_pyobject(py)?.into_any());
+    U256: value, py => int(py, *value);
+    B256: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    Address: value, py => Ok(value.to_checksum(None).into_pyobject(py)?.into_any());
+    Fork: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    Field: value, py => Ok(value.name().into_pyobject(py)?.into_any());
+    BlockRef: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    BlockId: value, py => Ok(value.hash.to_string().into_pyobject(py)?.into_any());
+    rlp::Error: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    // A reason inside a reason is an exception as an attribute.
+    Rejection: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    TransactError: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    RecoverError: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    ExecError: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    Mismatch: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    Box<SubmitError>: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    GasError: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    Bytes: value, py => Ok(PyBytes::new(py, value).into_any());
+}
+
+/// Writes the tables out. A row says which class a reason becomes, and which of its values become attributes; what
+/// stands behind the arrow only carries a reason of another table.
+macro_rules! reasons {
+    ($($error:ident {
+        $($pattern:pat => $class:ident($($field:ident),*),)*
+    } $(=> { $($outer:pat => $inner:ident,)* })?)*) => {
+        $(
+            impl Reason for $error {
+                fn raise(&self, py: Python<'_>) -> PyErr {
+                    match self {
+                        $($pattern => {
+                            let convert = || -> PyResult<Vec<(&str, Bound<'_, PyAny>)>> {
+                                Ok(vec![$((stringify!($field), $field.to_python(py)?)),*])
+                            };
+                            match convert() {
+                                Ok(fields) => exception(py, stringify!($class), &self.to_string(), &fields),
+                                Err(error) => error,
+                            }
+                        })*
+                        $($($outer => $inner.raise(py),)*)?
+                    }
+                }
+            }
+        )*
+
+        /// Every class that the tables name, with its attributes.
+        const REASONS: &[(&str, &[&str])] = &[
+            ("InternalError", &[]),
+            ("InvalidArgument", &["field", "value", "expected"]),
+            $($((stringify!($class), &[$(stringify!($field)),*]),)*)*
+        ];
+    };
+}
+
+reasons! {
+    Closed {
+        Closed => ChainClosed(),
+    }
+    UnknownTransaction {
+        UnknownTransaction { hash } => UnknownTransaction(hash),
+    }
+    InvalidKey {
+        InvalidKey => InvalidKey(),
+    }
+    NameTaken {
+        NameTaken(name) => NameTaken(name),
+    }
+    GenesisError {
+        GenesisError::Json(reason) => GenesisNotJson(reason),
+        GenesisError::Missing { path } => GenesisFieldMissing(path),
+        GenesisError::Field { path, value, expected } => GenesisFieldInvalid(path, value, expected),
+        GenesisError::Gas { path, error: reason } => GenesisPriceInvalid(path, reason),
+    }
+    TransactionError {
+        TransactionError::UnknownKind(kind) => UnknownTransactionKind(kind),
+        TransactionError::Malformed(reason) => MalformedTransaction(reason),
+    }
+    RecoverError {
+        RecoverError::OutOfRange => SignatureOutOfRange(),
+        RecoverError::NoKey => SignatureWithoutKey(),
+    }
+    Rejection {
+        Rejection::KindNotEnabled { kind, fork } => KindNotEnabled(kind, fork),
+        Rejection::WrongChain { expected, actual } => WrongChain(expected, actual),
+        Rejection::ProtectedTooEarly { fork } => ProtectedTooEarly(fork),
+        Rejection::HighSignature { s } => HighSignature(s),
+        Rejection::BlockGasExceeded { required, available } => BlockGasExceeded(required, available),
+        Rejection::GasLimitTooHigh { limit, max } => GasLimitTooHigh(limit, max),
+        Rejection::InsufficientGas { required, available } => InsufficientGas(required, available),
+        Rejection::InsufficientFloorGas { required, available } => InsufficientFloorGas(required, available),
+        Rejection::FeeTooLow { base_fee, max_fee } => FeeTooLow(base_fee, max_fee),
+        Rejection::TipAboveFee { tip, max_fee } => TipAboveFee(tip, max_fee),
+        Rejection::InvalidNonce { expected, actual } => InvalidNonce(expected, actual),
+        Rejection::NonceExhausted => NonceExhausted(),
+        Rejection::InsufficientBalance { required, available } => InsufficientBalance(required, available),
+        Rejection::SenderHasCode { sender, code_hash } => SenderHasCode(sender, code_hash),
+        Rejection::InitCodeTooLong { length, max } => InitCodeTooLong(length, max),
+        Rejection::NoBlobs => NoBlobs(),
+        Rejection::TooManyBlobs { count, max } => TooManyBlobs(count, max),
+        Rejection::BlobVersion { index, version } => BlobVersion(index, version),
+        Rejection::BlobFeeTooLow { base_fee, max_fee } => BlobFeeTooLow(base_fee, max_fee),
+        Rejection::CannotCreate { kind } => CannotCreate(kind),
+        Rejection::NoAuthorizations => NoAuthorizations(),
+    }
+    TransactError {} => {
+        TransactError::Rejected(inner) => inner,
+        TransactError::View(inner) => inner,
+    }
+    ExecError {
+        ExecError::Rejected { index, rejection: reason } => RejectedInBlock(index, reason),
+        ExecError::SystemContractMissing { contract } => SystemContractMissing(contract),
+        ExecError::SystemCallFailed { contract, outcome: _ } => SystemCallFailed(contract),
+        ExecError::MalformedDeposit { data } => MalformedDeposit(data),
+    } => {
+        ExecError::View(inner) => inner,
+    }
+    PoolError {
+        PoolError::AlreadyKnown(hash) => AlreadyKnown(hash),
+        PoolError::NonceTooLow { expected, actual } => NonceTooLow(expected, actual),
+        PoolError::ReplacementUnderpriced { required, actual } => ReplacementUnderpriced(required, actual),
+        PoolError::InsufficientFunds { required, available } => InsufficientFunds(required, available),
+        PoolError::Oversized { actual, limit } => Oversized(actual, limit),
+        PoolError::SenderFull { sender, limit } => SenderFull(sender, limit),
+        PoolError::Full { tip, transactions } => PoolFull(tip, transactions),
+    }
+    ViewError {
+        ViewError::Unreadable(reason) => StateUnreadable(reason),
+        ViewError::Missing { accounts: _, slots: _ } => StateMissing(),
+        ViewError::MissingCode(hash) => CodeMissing(hash),
+    }
+    RootError {
+        RootError::Malformed { .. } | RootError::Missing(_) => TrieDamaged(),
+        RootError::AccountBefore { .. } | RootError::SlotBefore { .. } | RootError::StorageLeft { .. } => TrieMismatch(),
+    } => {
+        RootError::Ledger(inner) => inner,
+    }
+    LedgerError {
+        LedgerError::InUse { path, pid } => StoreInUse(path, pid),
+        LedgerError::Schema { path, found, expected, advice: _ } => StoreSchema(path, found, expected),
+        LedgerError::Full { path } => StoreFull(path),
+        LedgerError::ReadOnly => StoreReadOnly(),
+        LedgerError::Setting { name, value, expected } => StoreSetting(name, value, expected),
+        LedgerError::Damaged(reason) => StoreDamaged(reason),
+        LedgerError::Io { action, path, reason } => StoreIo(action, path, reason),
+    }
+    Mismatch {
+        Mismatch { field, expected, actual } => HeaderMismatch(field, expected, actual),
+    }
+    ChainError {
+        ChainError::OtherGenesis { held, given } => OtherGenesis(held, given),
+        ChainError::UnknownBlock(block) => UnknownBlock(block),
+        ChainError::StateUnavailable { block, oldest } => StateNotKept(block, oldest),
+        ChainError::UnknownAnchor(anchor) => UnknownAnchor(anchor),
+        ChainError::TooManyAnchors(limit) => TooManyAnchors(limit),
+    } => {
+        ChainError::Genesis(inner) => inner,
+        ChainError::GenesisHeader(inner) => inner,
+        ChainError::Ledger(inner) => inner,
+        ChainError::View(inner) => inner,
+        ChainError::Root(inner) => inner,
+    }
+    SubmitError {} => {
+        SubmitError::Malformed(inner) => inner,
+        SubmitError::Sender(inner) => inner,
+        SubmitError::Rejected(inner) => inner,
+        SubmitError::Pool(inner) => inner,
+        SubmitError::Chain(inner) => inner,
+    }
+    MineError {
+        MineError::Transaction { index, error: reason } => RejectedInBlock(index, reason),
+    } => {
+        MineError::Mismatch(inner) => inner,
+        MineError::Execution(inner) => inner,
+        MineError::Chain(inner) => inner,
+    }
+    ImportError {
+        ImportError::Malformed(reason) => MalformedBlock(reason),
+        ImportError::UnknownParent { block, parent } => UnknownParent(block, parent),
+        ImportError::Mismatch { block, mismatch: reason } => InvalidHeader(block, reason),
+        ImportError::Sender { block, index, error: reason } => InvalidSender(block, index, reason),
+        ImportError::Execution { block, error: reason } => InvalidExecution(block, reason),
+        ImportError::Unreadable(reason) => StreamUnreadable(reason),
+    } => {
+        ImportError::Chain(inner) => inner,
+    }
+    CallError {
+        CallError::GasExceeded { allowance } => GasExceeded(allowance),
+        CallError::Unsuccessful(_) => CallUnsuccessful(),
+    } => {
+        CallError::Rejected(inner) => inner,
+        CallError::Chain(inner) => inner,
+    }
+}
+
+/// Which Python class carries which attributes, for the test that compares them with `execlayer/errors.py`.
+#[pyfunction]
+pub(crate) fn reasons() -> Vec<(&'static str, Vec<&'static str>)> {
+    REASONS.iter().map(|(class, fields)| (*class, fields.to_vec())).collect()
+}
