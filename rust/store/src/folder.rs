@@ -1,21 +1,16 @@
 //! The folder that a store lives in: who writes there, and whether the last writer left in order.
 //!
-//! `writer.lock` is held (never read) for as long as a writer's store is open, `writer.pid` says whose it is, and
-//! `unsynced` stands there while a writer without durability is at work.
+//! `writer.lock` is held (never read) for as long as a writer's store is open, `writer.pid` says whose it is;
+//! `readers.lock` is shared by all who read beside it; `unsynced` stands there while a writer without durability is at
+//! work.
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Write},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
 
 use state::LedgerError;
-
-/// One process writes: held until dropped, or until the process ends in whatever way.
-#[derive(Debug)]
-pub(crate) struct WriterLock {
-    _file: File,
-}
 
 pub(crate) fn io_error(action: &'static str, path: &Path, error: &io::Error) -> LedgerError {
     let path = path.display().to_string();
@@ -27,22 +22,49 @@ pub(crate) fn io_error(action: &'static str, path: &Path, error: &io::Error) -> 
     }
 }
 
-impl WriterLock {
-    /// Makes the folder where it is missing, and takes the lock.
-    pub(crate) fn take(folder: &Path) -> Result<Self, LedgerError> {
+/// A lock on the folder: held until dropped, or until the process ends in whatever way.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// One process writes. Makes the folder where it is missing.
+    pub(crate) fn writer(folder: &Path) -> Result<Self, LedgerError> {
         fs::create_dir_all(folder).map_err(|error| io_error("create", folder, &error))?;
-        let path = folder.join("writer.lock");
+        let pid = folder.join("writer.pid");
+        let holder = || fs::read_to_string(&pid).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        let lock = Self::take(folder, "writer.lock", File::try_lock, holder)?;
+        fs::write(&pid, std::process::id().to_string()).map_err(|error| io_error("write", &pid, &error))?;
+        Ok(lock)
+    }
+
+    /// Many read beside it. None where the folder cannot be written to at all: nobody will replace the file there.
+    pub(crate) fn reader(folder: &Path) -> Result<Option<Self>, LedgerError> {
+        match Self::take(folder, "readers.lock", File::try_lock_shared, || 0) {
+            Err(LedgerError::Io { action: "open", .. }) => Ok(None),
+            outcome => outcome.map(Some),
+        }
+    }
+
+    /// Nobody reads beside the writer: asked by a writer who wants to replace the file.
+    pub(crate) fn no_readers(folder: &Path) -> Result<Self, LedgerError> {
+        Self::take(folder, "readers.lock", File::try_lock, || 0)
+    }
+
+    fn take(
+        folder: &Path,
+        name: &str,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+        holder: impl FnOnce() -> u32,
+    ) -> Result<Self, LedgerError> {
+        let path = folder.join(name);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|error| io_error("open", &path, &error))?;
-        let pid = folder.join("writer.pid");
-        match file.try_lock() {
-            Ok(()) => {
-                fs::write(&pid, std::process::id().to_string()).map_err(|error| io_error("write", &pid, &error))?;
-                Ok(Self { _file: file })
-            }
+        match lock(&file) {
+            Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => {
-                let pid = fs::read_to_string(&pid).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-                Err(LedgerError::InUse { path: folder.display().to_string(), pid })
+                Err(LedgerError::InUse { path: folder.display().to_string(), pid: holder() })
             }
             Err(TryLockError::Error(error)) => Err(io_error("lock", &path, &error)),
         }
@@ -94,6 +116,23 @@ impl UnsyncedMark {
 /// A name for the time since the machine started; empty where the system has none.
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Whether a file of this folder could not grow by `bytes` beyond `length`. LMDB calls a write that was cut short an
+/// input/output error; this tells a full disk from a broken one, by trying.
+pub(crate) fn has_no_room(folder: &Path, length: u64, bytes: usize) -> bool {
+    let path = folder.join("probe");
+    let probe = || {
+        let mut file = File::create(&path)?;
+        // The disk's room first, then (behind a hole, which takes none) the limit of a file's length.
+        file.write_all(&vec![0; bytes])?;
+        file.seek(io::SeekFrom::Start(length + bytes as u64))?;
+        file.write_all(&[0])?;
+        file.sync_all()
+    };
+    let outcome = probe();
+    let _ = fs::remove_file(&path);
+    outcome.is_err_and(|error| matches!(io_error("write", &path, &error), LedgerError::Full { .. }))
 }
 
 /// Makes new and renamed files of a folder last.

@@ -61,6 +61,12 @@ impl Store {
         check::check(&*self.kv.snapshot()?)
     }
 
+    /// Rewrites the file in this folder without its unused pages, while nobody has it open; returns the bytes it took
+    /// before and takes now.
+    pub fn compact(path: impl AsRef<Path>) -> Result<(u64, u64), LedgerError> {
+        Lmdb::compact(path.as_ref())
+    }
+
     /// What each family takes, and the file.
     pub fn stat(&self) -> Result<Stat, LedgerError> {
         self.kv.stat()

@@ -17,18 +17,19 @@ mod reader;
 
 use std::{
     collections::VecDeque,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, WithoutTls};
+use heed::{CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, WithoutTls};
 use state::LedgerError;
 use types::Bytes;
 
 use self::reader::{Held, Overlay, Reader};
 use crate::{
     Batch, Durability, Family, Kv, Options, Snapshot, Stat, check,
-    folder::{UnsyncedMark, WriterLock, io_error},
+    folder::{FolderLock, UnsyncedMark, has_no_room, io_error, sync_folder},
     kv::{Change, FamilyStat},
     options::MAP_BYTES_MAX,
 };
@@ -41,6 +42,14 @@ const LAG_TRANSACTIONS_MAX: usize = 64;
 
 /// And so are readers when this many changed keys are remembered on their behalf (about 100 bytes each).
 const LAG_KEYS_MAX: usize = 1 << 20;
+
+/// EIO: what LMDB makes of a write that was cut short.
+const CUT_SHORT: i32 = 5;
+
+/// A changed key rewrites about a page; what a probe for room writes stays within these.
+const PROBE_BYTES_KEY: usize = 4096;
+const PROBE_BYTES_MIN: usize = 1 << 20;
+const PROBE_BYTES_MAX: usize = 64 << 20;
 
 /// The map at least grows by `growth` times 2^20 before we give up.
 const GROWTH_ATTEMPTS_MAX: u32 = 20;
@@ -63,7 +72,7 @@ struct Core {
     env: Env<WithoutTls>,
     tables: [Table; Family::ALL.len()],
     path: PathBuf,
-    _lock: Option<WriterLock>,
+    lock: Option<Arc<FolderLock>>,
 }
 
 /// What the next reader will see.
@@ -92,7 +101,7 @@ impl Lmdb {
     /// durability did not end in order and the machine has been restarted since, everything is checked first.
     pub fn open(path: &Path, options: Options) -> Result<Self, LedgerError> {
         let options = options.checked()?;
-        let lock = if options.read_only { None } else { Some(WriterLock::take(path)?) };
+        let lock = if options.read_only { FolderLock::reader(path)? } else { Some(FolderLock::writer(path)?) };
         let mark = UnsyncedMark::new(path);
         let unsynced = options.durability == Durability::None && !options.read_only;
         let was_unsynced = mark.is_set();
@@ -109,7 +118,7 @@ impl Lmdb {
         let env = unsafe { env.flags(flags).open(path) }.map_err(|error| fault("open", path, error))?;
         env.clear_stale_readers().map_err(|error| fault("open", path, error))?;
         let tables = open_tables(&env, path, options.read_only)?;
-        let core = Arc::new(Core { env, tables, path: path.to_owned(), _lock: lock });
+        let core = Arc::new(Core { env, tables, path: path.to_owned(), lock: lock.map(Arc::new) });
         let mut lmdb = Self { core, options, writer: Mutex::default(), published: Mutex::default(), mark: None };
         if was_unsynced && mark.machine_ended_since() {
             // Without the mark in its hands, a store that fails here leaves it for the next who opens.
@@ -123,6 +132,27 @@ impl Lmdb {
             lmdb.mark = Some(mark);
         }
         Ok(lmdb)
+    }
+
+    /// Rewrites a store's file without the pages that nothing stands in; nobody may have it open. Returns the bytes it
+    /// took before and takes now. Cut off at any point, the old file is still there.
+    pub fn compact(path: &Path) -> Result<(u64, u64), LedgerError> {
+        let data = path.join("data.mdb");
+        fs::metadata(&data).map_err(|error| io_error("open", &data, &error))?;
+        let lmdb = Self::open(path, Options::default())?;
+        let _writer = lmdb.core.lock.clone();
+        let _readers = FolderLock::no_readers(path)?;
+        let target = path.join("data.mdb.compact");
+        let before = lmdb.stat()?.file_bytes;
+        let failed = |error: io::Error| io_error("write", &target, &error);
+        let copy = lmdb.core.env.copy_to_path(&target, CompactionOption::Enabled);
+        let copy = copy.map_err(|error| fault("write", &target, error))?;
+        copy.sync_all().map_err(failed)?;
+        let after = copy.metadata().map_err(failed)?.len();
+        drop(copy);
+        drop(lmdb);
+        fs::rename(&target, &data).and_then(|()| sync_folder(path)).map_err(failed)?;
+        Ok((before, after))
     }
 
     fn published(&self) -> MutexGuard<'_, Published> {
@@ -187,9 +217,19 @@ impl Lmdb {
                     self.grow(attempt)?;
                     attempt += 1;
                 }
+                Err(heed::Error::Io(error)) if error.raw_os_error() == Some(CUT_SHORT) && self.has_no_room(changes) => {
+                    return Err(LedgerError::Full { path: self.core.path.display().to_string() });
+                }
                 outcome => return outcome.map_err(|error| fault("write", &self.core.path, error)),
             }
         }
+    }
+
+    /// Whether that is why these changes could not be written.
+    fn has_no_room(&self, changes: &[Change]) -> bool {
+        let length = self.core.env.real_disk_size().unwrap_or(0);
+        let bytes = changes.iter().map(|change| change.bytes() + PROBE_BYTES_KEY).sum::<usize>();
+        has_no_room(&self.core.path, length, bytes.clamp(PROBE_BYTES_MIN, PROBE_BYTES_MAX))
     }
 
     fn grow(&self, attempt: u32) -> Result<(), LedgerError> {

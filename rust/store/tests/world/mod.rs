@@ -44,6 +44,7 @@ pub(crate) struct World {
     pub(crate) state: MemoryState,
     pub(crate) nodes: BTreeMap<NodeKey, Bytes>,
     pub(crate) chain: Vec<Link>,
+    pub(crate) steps: u64,
 }
 
 impl World {
@@ -91,6 +92,16 @@ impl World {
             nodes: reverse.nodes,
             ..Commit::default()
         }
+    }
+
+    /// The commit of the world's next step, mostly a block more and sometimes one less; the step's number goes with it
+    /// under the name `step`.
+    pub(crate) fn step(&mut self, dice: &mut Dice, changes: u64) -> Commit {
+        self.steps += 1;
+        let retreats = self.chain.len() > 1 && dice.below(5) == 0;
+        let mut commit = if retreats { self.retreat() } else { self.extend(dice, changes) };
+        commit.metadata.push(("step".into(), Some(self.steps.to_be_bytes().to_vec().into())));
+        commit
     }
 
     fn block(&self, dice: &mut Dice) -> StoredBlock {
@@ -230,6 +241,12 @@ fn log(dice: &mut Dice) -> Log {
     let topics = (0..dice.below(5)).map(|_| B256::with_last_byte(dice.below(3) as u8)).collect();
     let data = Bytes::from(vec![7; dice.below(40) as usize]);
     Log { address: address(dice.below(3)), data: LogData::new_unchecked(topics, data) }
+}
+
+/// Which step of a world a store stands at; 0 before the first.
+pub(crate) fn steps_of(store: &Store) -> u64 {
+    let step = store.metadata("step").unwrap();
+    step.map_or(0, |bytes| u64::from_be_bytes(bytes.as_ref().try_into().unwrap()))
 }
 
 /// Every row of every family.
