@@ -116,6 +116,7 @@ impl Terms {
     }
 }
 
+#[inline(always)]
 fn begin(frame: &mut Frame, _: &mut Machine<'_, '_>, argument: u64, at: At) -> At {
     let terms = Terms::unpack(argument);
     if frame.gas < u64::from(terms.gas) || at.height < terms.needs as usize || at.height > terms.at_most as usize {
@@ -186,15 +187,23 @@ fn jumpi(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, at: At) -> At {
     if condition.is_zero() { at } else { jump_into(frame, target, at) }
 }
 
-fn jump_to(_: &mut Frame, _: &mut Machine<'_, '_>, step: u64, at: At) -> At {
-    at.jump(step as usize)
+/// Goes to the block whose first step this is, and begins it at once: one step less on the way.
+#[inline(always)]
+fn enter(frame: &mut Frame, machine: &mut Machine<'_, '_>, first: u64, at: At) -> At {
+    let first = first as usize;
+    let terms = program(frame).steps[first].argument;
+    begin(frame, machine, terms, at.jump(first + 1))
 }
 
-fn jump_to_if(frame: &mut Frame, _: &mut Machine<'_, '_>, step: u64, at: At) -> At {
+fn jump_to(frame: &mut Frame, machine: &mut Machine<'_, '_>, first: u64, at: At) -> At {
+    enter(frame, machine, first, at)
+}
+
+fn jump_to_if(frame: &mut Frame, machine: &mut Machine<'_, '_>, first: u64, at: At) -> At {
     frame.stack.set_len(at.height);
     let condition = frame.stack.pop();
     let at = at.up_to(frame.stack.len());
-    if condition.is_zero() { at } else { at.jump(step as usize) }
+    if condition.is_zero() { at } else { enter(frame, machine, first, at) }
 }
 
 impl Program {

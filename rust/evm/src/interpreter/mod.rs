@@ -215,9 +215,12 @@ fn plain<const TRACE: bool>(
 ) -> Result<std::convert::Infallible, Exit> {
     let rules = machine.rules;
     let rows = &rules.instructions.rows;
+    // Held here, so that no operation could have moved it.
+    let code = frame.code.clone();
+    let bytes = &code.bytes[..];
     loop {
         // Behind the end of the code stands STOP, which is zero.
-        let byte = frame.code.bytes.get(frame.pc).copied().unwrap_or_default();
+        let byte = bytes.get(frame.pc).copied().unwrap_or_default();
         let row = &rows[byte as usize];
         if TRACE {
             let before = frame.gas;
@@ -272,3 +275,6 @@ impl Machine<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

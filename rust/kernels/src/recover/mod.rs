@@ -70,7 +70,6 @@ pub enum RecoverError {
 pub const PIECE: usize = 64;
 
 /// A group costs about as much as one signature costs libsecp256k1.
-#[cfg(target_arch = "x86_64")]
 const BATCH_MIN: usize = 2;
 
 /// The key of every signed hash, in the same order.
@@ -81,14 +80,26 @@ pub fn recover_batch(signed: &[SignedHash]) -> Vec<Result<PublicKey, RecoverErro
 /// [`recover_batch`] with given instructions. Only [`Simd::Avx512`] differs from the plain way, and only where the
 /// processor has the 52-bit multiply-add too: with AVX2 a batch would gain a fifth, not worth having.
 pub fn recover_batch_with(simd: Simd, signed: &[SignedHash]) -> Vec<Result<PublicKey, RecoverError>> {
-    #[cfg(target_arch = "x86_64")]
-    if simd == Simd::Avx512 && signed.len() >= BATCH_MIN && ifma::is_available() {
-        let mut keys = vec![Err(RecoverError::NoKey); signed.len()];
-        ifma::recover(signed, &mut keys);
-        return keys;
+    match kernel(simd) {
+        Some(kernel) if signed.len() >= BATCH_MIN => {
+            let mut keys = vec![Err(RecoverError::NoKey); signed.len()];
+            kernel(signed, &mut keys);
+            keys
+        }
+        _ => signed.iter().map(single::recover).collect(),
     }
-    let _ = simd;
-    signed.iter().map(single::recover).collect()
+}
+
+/// Fills in the key of every signed hash.
+type Kernel = fn(&[SignedHash], &mut [Result<PublicKey, RecoverError>]);
+
+/// What there is for these instructions on this processor.
+fn kernel(simd: Simd) -> Option<Kernel> {
+    match simd {
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 if ifma::is_available() => Some(ifma::recover),
+        _ => None,
+    }
 }
 
 /// The address of every signed hash's key, in the same order: the last 20 bytes of the key's Keccak-256.

@@ -93,7 +93,8 @@ fn batches_of_every_small_size_are_recovered() {
 
 #[test]
 fn a_hundred_thousand_random_inputs_give_what_libsecp256k1_gives() {
-    compare(fresh_seed(), 100_000);
+    // Without a kernel libsecp256k1 would be compared with itself.
+    compare(fresh_seed(), if kernel(Simd::chosen()).is_some() { 100_000 } else { 1000 });
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! A process that mines is killed again and again. What it had acknowledged is there afterwards, and the head is a whole
+//! block.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use execlayer_chain::{Chain, Genesis, MineOptions, Options, dev_key};
+use store::Store;
+use types::{Address, Transaction, TxKind, U256, tx::TxEip1559};
+
+/// Set for the child: the folder in which it mines.
+const FOLDER: &str = "EXECLAYER_TEST_KILL_FOLDER";
+
+const KILLS: u64 = 100;
+const BOB: Address = Address::repeat_byte(0xb0);
+
+fn open(folder: &Path) -> Arc<Chain> {
+    let store = Store::open(folder, store::Options::default()).unwrap();
+    Chain::open(Arc::new(store), Genesis::dev([]), Options::default()).unwrap()
+}
+
+/// One wei to Bob in each block, so that the head's number tells Bob's balance.
+fn mine(chain: &Chain) -> u64 {
+    let number = chain.head().id.number + 1;
+    let transfer = TxEip1559 {
+        chain_id: chain.spec().chain_id,
+        nonce: number - 1,
+        gas_limit: 21_000,
+        max_fee_per_gas: 10_000_000_000,
+        max_priority_fee_per_gas: 1,
+        to: TxKind::Call(BOB),
+        value: U256::ONE,
+        ..TxEip1559::default()
+    };
+    let batch = vec![Transaction::sign(transfer, &dev_key(0)).into()];
+    chain.mine_batch(batch, MineOptions::at(number)).unwrap().block.id.number
+}
+
+/// Not a test of its own: what the killed process does. Without the folder it has nothing to do.
+#[test]
+fn child_mines_until_it_is_killed() {
+    let Ok(folder) = env::var(FOLDER) else { return };
+    let chain = open(Path::new(&folder));
+    loop {
+        let number = mine(&chain);
+        // Past the test harness, which would keep the words to itself.
+        let mut out = std::io::stderr();
+        writeln!(out, "mined {number}").and_then(|()| out.flush()).expect("somebody listens");
+    }
+}
+
+#[test]
+fn a_killed_miner_leaves_whole_blocks_and_all_that_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut height = open(folder.path()).head().id.number;
+    for kill in 0..KILLS {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "child_mines_until_it_is_killed", "--nocapture"])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut acknowledged = height;
+        let mut heard = || {
+            let line = lines.next()?.unwrap();
+            let number = line.strip_prefix("mined ").unwrap_or_else(|| panic!("the child says: {line}"));
+            Some(number.parse::<u64>().unwrap())
+        };
+        // At another point of its work each time.
+        for _ in 0..=kill % 3 {
+            acknowledged = heard().expect("the child goes on mining");
+        }
+        child.kill().unwrap();
+        while let Some(number) = heard() {
+            acknowledged = number;
+        }
+        child.wait().unwrap();
+
+        let chain = open(folder.path());
+        let head = chain.head();
+        assert!(head.id.number >= acknowledged, "{acknowledged} was acknowledged, {} is there", head.id.number);
+        assert_eq!(head.state.account(&BOB).unwrap().unwrap().balance, U256::from(head.id.number));
+        assert_eq!(state::roots::trie::stored_root(&*head.state).unwrap(), head.header.state_root);
+        height = head.id.number;
+    }
+    assert!(height >= KILLS);
+}
