@@ -57,9 +57,9 @@ lint: build ## formats, lints, types, stub of the Rust module
 	$(BIN)/python -m mypy.stubtest execlayer._core
 
 .PHONY: test-rust
-test-rust: ## Rust: unit, property, crash and public-fixture tests
-	cargo test --quiet --workspace --exclude execlayer-py
-	cargo test --quiet --release --package execlayer-chain --package execlayer-exec --package execlayer-evm --test 'fixtures*'
+test-rust: ## Rust: unit, property and crash tests with all checks on; the public fixtures in release (all where CI=true)
+	FIXTURES=sample cargo test --quiet --workspace --exclude execlayer-py
+	cargo test --quiet --release --package execlayer-exec --package execlayer-chain --test 'fixtures*'
 
 .PHONY: test-python
 test-python: build ## Python: unit, client and documentation tests

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn reverts_tell_their_reason() {
-        let error = format!("08c379a0{:064x}{:064x}{}", 32, 5, format!("{:0<64}", hex::encode("hello")));
+        let error = format!("08c379a0{:064x}{:064x}{:0<64}", 32, 5, hex::encode("hello"));
         assert_eq!(message(&error), "execution reverted: hello");
         assert_eq!(message(&format!("4e487b71{:064x}", 0x11)), "execution reverted: arithmetic underflow or overflow");
         assert_eq!(message(&format!("4e487b71{:064x}", 0x99)), "execution reverted: unknown panic code: 0x99");

@@ -310,14 +310,15 @@ impl ToJson for ReceiptsForm<'_> {
 /// A transaction that owns what it is made of.
 pub(crate) enum OwnedTransaction {
     Mined { block: Arc<StoredBlock>, index: usize },
-    Waiting(Recovered),
+    Waiting(Box<Recovered>),
 }
 
 impl ToJson for OwnedTransaction {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Mined { block, index } => TransactionForm::at(Place { block, index: *index }).write(out),
-            Self::Waiting(Recovered { transaction, sender }) => {
+            Self::Waiting(waiting) => {
+                let Recovered { transaction, sender } = &**waiting;
                 TransactionForm { transaction, sender: *sender, place: None }.write(out);
             }
         }
