@@ -24,10 +24,15 @@ Producer = Callable[[], Iterator[Row | WrongAnswer]]
 
 
 def compare(section: str) -> Producer:
-    """Rows that `rust/compare` prints, one JSON object a line; its remarks go to stderr."""
+    """Rows of a section of `rust/compare`."""
+    return cargo("run", "--release", "--manifest-path", "rust/compare/Cargo.toml", "--", section)
+
+
+def cargo(verb: str, *arguments: str) -> Producer:
+    """Rows that a Rust program prints, one JSON object a line; its remarks go to stderr."""
 
     def rows() -> Iterator[Row | WrongAnswer]:
-        command = ["cargo", "run", "--quiet", "--release", "--manifest-path", "rust/compare/Cargo.toml", "--", section]
+        command = ["cargo", verb, "--quiet", *arguments]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -36,7 +41,7 @@ def compare(section: str) -> Producer:
                 except WrongAnswer as wrong:
                     yield wrong
         if process.returncode:
-            yield WrongAnswer(f"rust/compare {section} ended with exit code {process.returncode}")
+            yield WrongAnswer(f"{' '.join(command)} ended with exit code {process.returncode}")
 
     return rows
 
@@ -55,6 +60,7 @@ def python(module: str) -> Producer:
 
 AREAS: dict[str, list[Producer]] = {
     "blocks": [compare("blocks"), python("scripting")],
+    "recover": [cargo("bench", "--package", "execlayer-kernels", "--bench", "recover", "--", "--json")],
     "rpc": [python("wire")],
 }
 
@@ -67,7 +73,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     areas = list(AREAS) if options.area == "all" else [options.area]
 
-    console = Console()
+    # In a pipe there is no width to fit into.
+    console = Console() if sys.stdout.isatty() else Console(width=160)
     table = Table("area", "promise", "ours", "theirs", "ratio", "target", "verdict")
     kept: list[dict[str, object]] = []
     refused: list[str] = []
