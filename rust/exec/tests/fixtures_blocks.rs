@@ -1,9 +1,5 @@
 //! The valid blocks of the public blockchain tests, executed one after the other without a chain around them: gas,
 //! receipts, requests and state root must be those of the header. What a chain refuses is tested where chains are.
-//!
-//! All of them run when `CI` is `true`, else a sample; `FIXTURES` set to `all` or `sample` decides it.
-
-use std::{env, fs::File, io::Read, path::Path};
 
 use alloy_eips::eip2718::Encodable2718;
 use evm::{BlobParameters, BlockEnv, ChainSpec, Fork, Rules, precompiles};
@@ -16,24 +12,15 @@ use state::{
 };
 use types::{Address, B256, Block, Bytes, Header, Recovered, U256};
 
-const ARCHIVES: [&str; 4] = ["blockchain-cancun", "blockchain-frontier-to-cancun", "spec-prague", "spec-osaka"];
+mod fixtures;
 
-/// Without CI, one file in so many.
-const SAMPLE: usize = 25;
+const ARCHIVES: [&str; 4] = ["blockchain-cancun", "blockchain-frontier-to-cancun", "spec-prague", "spec-osaka"];
 
 #[test]
 fn blocks_come_out_as_their_headers_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures");
-    let ci = env::var("CI").is_ok_and(|value| value == "true");
-    let all = env::var("FIXTURES").map_or(ci, |value| value == "all");
-    if !folder.is_dir() {
-        assert!(!ci, "the fixtures are missing: {}", folder.display());
-        eprintln!("skipped: no fixtures in {}", folder.display());
-        return;
-    }
+    let Some(fixtures) = fixtures::Fixtures::find() else { return };
     for archive in ARCHIVES {
-        let files = read(&folder.join(format!("{archive}.tar.xz")));
-        let files: Vec<_> = files.into_iter().step_by(if all { 1 } else { SAMPLE }).collect();
+        let files = fixtures.files(archive, |name| !name.contains("/state_tests/"));
         let results: Vec<Result<usize, String>> = files
             .par_iter()
             .flat_map_iter(|(path, json)| {
@@ -151,23 +138,4 @@ fn sha256(input: &[u8]) -> [u8; 32] {
         Some(precompiles::Answer::Success { output, .. }) => output[..].try_into().expect("32 bytes"),
         other => panic!("SHA-256 gave {other:?}"),
     }
-}
-
-/// The files with blocks in them, by name.
-fn read(path: &Path) -> Vec<(String, Vec<u8>)> {
-    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut archive = tar::Archive::new(liblzma::read::XzDecoder::new(file));
-    let mut files = Vec::new();
-    for entry in archive.entries().expect("a readable archive") {
-        let mut entry = entry.expect("a readable archive");
-        let name = entry.path().expect("a path").to_string_lossy().into_owned();
-        if !name.ends_with(".json") || name.contains("/state_tests/") {
-            continue;
-        }
-        let mut json = Vec::new();
-        entry.read_to_end(&mut json).expect("a readable archive");
-        files.push((name, json));
-    }
-    files.sort();
-    files
 }
