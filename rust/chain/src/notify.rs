@@ -1,9 +1,9 @@
 //! Telling others that the head has moved.
 //!
 //! There is no queue that could overflow: the chain publishes its head with a version number, and each [`Subscription`]
-//! remembers which blocks it has already told of. Asked again, it walks from the new head down to the last block that it
-//! told of, so a slow subscriber costs nothing and loses no canonical block; blocks that came and went between two
-//! questions it never hears of.
+//! remembers which blocks it has already told of. Asked again, it walks from the new head down, from parent to parent, to
+//! a block that it told of: what it tells is linked even where the chain moves meanwhile. So a slow subscriber costs
+//! nothing and loses no canonical block; blocks that came and went between two questions it never hears of.
 
 use std::{
     collections::VecDeque,
@@ -18,9 +18,9 @@ use crate::{Chain, ChainError};
 /// How the canonical chain has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeadChange {
-    /// Blocks that were told of and are no longer canonical, newest first.
+    /// Blocks that were told of, or were there before, and are no longer canonical, newest first.
     pub removed: Vec<BlockId>,
-    /// Blocks that are canonical now, oldest first. Empty only where blocks were undone.
+    /// Blocks that are canonical now, oldest first, each the parent of the next. Empty only where blocks were undone.
     pub added: Vec<BlockId>,
 }
 
@@ -55,16 +55,17 @@ impl Signal {
 pub struct Subscription {
     chain: Arc<Chain>,
     seen: u64,
-    /// The newest blocks told of, oldest first; the last is the head as this subscriber knows it.
+    /// The newest blocks told of, oldest first, each the parent of the next; the last is the head as this subscriber
+    /// knows it, so there is always one.
     told: VecDeque<BlockId>,
 }
 
-/// Blocks a subscriber remembers, to name those that a reorg removes: deeper than any reorg that the history window of a
-/// usual chain allows.
+/// Blocks a subscriber remembers: those that are undone to an anchor are forgotten by the ledger. What is older is looked
+/// up there.
 const REMEMBERED_BLOCKS: usize = 1024;
 
 /// Blocks told of at once: a subscriber far behind gets them in pieces.
-const BLOCKS_AT_ONCE: usize = 1024;
+const BLOCKS_AT_ONCE: u64 = 1024;
 
 impl Subscription {
     /// Starts at the present head, which itself is not told of.
@@ -97,24 +98,61 @@ impl Subscription {
 
     /// What has changed since the last call, without waiting.
     fn catch_up(&mut self) -> Result<Option<HeadChange>, ChainError> {
-        let head = self.chain.head();
+        let mut head = self.chain.head().id;
+        loop {
+            if let Some(change) = self.change_to(head)? {
+                return Ok((change != HeadChange::default()).then_some(change));
+            }
+            // A block was forgotten on the way down to it, which happens only where the head moves away from it.
+            let before = std::mem::replace(&mut head, self.chain.head().id);
+            if before == head {
+                return Err(ChainError::UnknownBlock(head.into()));
+            }
+        }
+    }
+
+    /// The way to this head, or a part of it where it is long; None where a block of it is not there any more.
+    fn change_to(&mut self, head: BlockId) -> Result<Option<HeadChange>, ChainError> {
+        let ledger = self.chain.ledger();
+        let parent = |id: BlockId| {
+            let header = ledger.header(&id.hash)?;
+            let parent = header.map(|header| header.parent_hash).zip(id.number.checked_sub(1));
+            Ok::<_, ChainError>(parent.map(|(hash, number)| BlockId { number, hash }))
+        };
+        let far = self.told[self.told.len() - 1].number + BLOCKS_AT_ONCE;
+        let mut at = head;
+        if head.number > far {
+            let Some(hash) = ledger.canonical(far)? else { return Ok(None) };
+            at = BlockId { number: far, hash };
+        }
         let mut change = HeadChange::default();
+        // So many of those told of are below the lowest block that was reached.
         let mut told = self.told.len();
-        // Down from what was told to what is still canonical.
-        while told > 1 && !self.chain.is_canonical(&self.told[told - 1])? {
-            told -= 1;
-            change.removed.push(self.told[told]);
+        loop {
+            while told > 0 && self.told[told - 1].number > at.number {
+                told -= 1;
+                let removed = self.told[told];
+                change.removed.push(removed);
+                if told == 0
+                    && let Some(older) = parent(removed)?
+                {
+                    self.told.push_front(older);
+                    told = 1;
+                }
+            }
+            // Where nobody knows any more what was below, it goes on from here.
+            if told == 0 || self.told[told - 1] == at {
+                break;
+            }
+            change.added.push(at);
+            let Some(below) = parent(at)? else { return Ok(None) };
+            at = below;
         }
-        let common = self.told[told - 1];
-        let last = head.id.number.min(common.number + BLOCKS_AT_ONCE as u64);
-        for number in common.number + 1..=last {
-            let Some(hash) = self.chain.ledger().canonical(number)? else { break };
-            change.added.push(BlockId { number, hash });
-        }
-        if change == HeadChange::default() {
-            return Ok(None);
-        }
+        change.added.reverse();
         self.told.truncate(told);
+        if told == 0 {
+            self.told.push_back(at);
+        }
         self.told.extend(&change.added);
         let forgotten = self.told.len().saturating_sub(REMEMBERED_BLOCKS);
         self.told.drain(..forgotten);
