@@ -1,57 +1,78 @@
-"""A devnet on loopback, for clients that are programs of their own or bring their own event loop."""
+"""A node as its users run it, a process that says as JSON where it is, for clients that know nothing of us."""
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO, Any
 
 import pytest
-import trio
 
-from execlayer import _core
-from execlayer.server import Endpoints, Methods, serve
+PATIENCE_SECONDS = 30
+"""For steps that take a fraction of a second on a machine with nothing else to do."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One that the chain gave funds, as the node introduces it."""
+
+    address: str
+    secret: str
+    balance: int
 
 
 @dataclass(frozen=True)
 class Devnet:
-    """Where it is, and who has funds there."""
+    """Where the node is, and who has funds there."""
 
     url: str
-    address: str
-    secret: str
-    recipient: str
+    chain_id: int
+    accounts: tuple[Account, ...]
+
+    @property
+    def websocket_url(self) -> str:
+        """WebSockets are served at the same place."""
+        return "ws" + self.url.removeprefix("http")
 
 
-@pytest.fixture(scope="module")
-def devnet() -> Iterator[Devnet]:
-    chain = _core.Chain.memory()
-    sender, recipient = chain.dev_keys()[:2]
-    methods = Methods(_core.Rpc(chain))
-    ready, stop = threading.Event(), trio.Event()
-    found: list[tuple[Endpoints, trio.lowlevel.TrioToken]] = []
-
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-
-            async def run(*, task_status: trio.TaskStatus[Endpoints]) -> None:
-                await serve(methods, port=0, task_status=task_status)
-
-            endpoints: Endpoints = await nursery.start(run)
-            found.append((endpoints, trio.lowlevel.current_trio_token()))
-            ready.set()
-            await stop.wait()
-            nursery.cancel_scope.cancel()
-
-    thread = threading.Thread(target=trio.run, args=[main])
-    thread.start()
-    assert ready.wait(10), "the server did not start"
-    endpoints, token = found[0]
-    yield Devnet(endpoints.url, sender.address, SECRET, recipient.address)
-    token.run_sync_soon(stop.set)
-    thread.join(10)
-    assert not thread.is_alive(), "the server did not stop"
+@pytest.fixture(scope="session")
+def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """A node in memory, ended by SIGINT as by Ctrl-C; an end that isn't clean fails the tests that used it."""
+    errors = tmp_path_factory.mktemp("node") / "stderr"
+    command = [sys.executable, "-m", "execlayer", "node", "--port", "0", "--json"]
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            introduction = process.stdout.readline()
+            assert introduction, f"the node did not start: {errors.read_text()}"
+            rest: list[dict[str, Any]] = []
+            reader = threading.Thread(target=_read_events, args=[process.stdout, rest])
+            reader.start()
+            yield _devnet(json.loads(introduction))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_SECONDS) == 0
+            reader.join(PATIENCE_SECONDS)
+            assert rest[-1]["event"] == "end"
+            assert rest[-1]["head"] == max(event["number"] for event in rest if event["event"] == "block")
+            assert errors.read_text() == ""
+        finally:
+            process.kill()
 
 
-SECRET = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-"""The first of the well-known development accounts."""
+def _read_events(lines: IO[str], events: list[dict[str, Any]]) -> None:
+    """Takes what the node says all along: nobody listening would stop it when the pipe is full."""
+    events.extend(json.loads(line) for line in lines)
+
+
+def _devnet(introduction: dict[str, Any]) -> Devnet:
+    assert introduction["event"] == "node"
+    accounts = (Account(one["address"], one["secret"], int(one["balance"])) for one in introduction["accounts"])
+    return Devnet(introduction["rpc"], introduction["chain_id"], tuple(accounts))
