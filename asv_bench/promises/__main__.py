@@ -60,8 +60,10 @@ def python(module: str) -> Producer:
 
 AREAS: dict[str, list[Producer]] = {
     "blocks": [compare("blocks"), python("scripting")],
+    "pool": [compare("pool")],
     "recover": [cargo("bench", "--package", "execlayer-kernels", "--bench", "recover", "--", "--json")],
     "rpc": [python("wire")],
+    "state": [compare("state")],
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import InvalidConfig
 
@@ -31,8 +31,11 @@ class Mining(Settings):
     mode: Literal["automine", "interval", "manual"] = "automine"
     """`automine`: as soon as a transaction waits. `interval`: every `block_time_seconds`. `manual`: only when asked."""
 
-    block_time_seconds: PositiveFloat = 12.0
+    block_time_seconds: float = Field(default=12.0, gt=0, le=1e9)
     """Time between two blocks of the mode `interval`."""
+
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Rpc(Settings):
@@ -46,6 +49,15 @@ class Rpc(Settings):
 
     port: int = Field(default=8545, ge=0, le=65535)
     """Its port; 0 takes any that is free."""
+
+    development: bool | None = None
+    """Whether clients may sign with the node's accounts, set back the chain and move its clock. By default only those
+    on this machine may: where the host is a loopback address."""
+
+    @property
+    def serves_development(self) -> bool:
+        """What ``development`` comes to."""
+        return self.development if self.development is not None else self.host in LOOPBACK
 
 
 class Config(Settings):

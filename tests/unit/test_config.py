@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from execlayer.config import Config, load
+from execlayer.config import Config, Rpc, load
 from execlayer.errors import InvalidConfig
 
 
@@ -70,3 +70,10 @@ def test_unknown_names_in_the_environment_are_refused() -> None:
         load(environ={"EXECLAYER_RPC__PROT": "1"})
     with pytest.raises(InvalidConfig, match="not a table"):
         load(environ={"EXECLAYER_DATA": "x", "EXECLAYER_DATA__PATH": "x"})
+
+
+def test_only_this_machine_may_develop_unless_told_otherwise() -> None:
+    assert Rpc().serves_development
+    assert not Rpc(host="0.0.0.0").serves_development
+    assert Rpc(host="0.0.0.0", development=True).serves_development
+    assert not Rpc(development=False).serves_development

@@ -58,7 +58,8 @@ async def _start_server(nursery: trio.Nursery, chain: Chain, config: Config) -> 
     from .. import _core
     from ..server import Methods, serve
 
-    methods = Methods(_core.Rpc(chain.core, automine=config.mining.mode == "automine"))
+    automine = config.mining.mode == "automine"
+    methods = Methods(_core.Rpc(chain.core, development=config.rpc.serves_development, automine=automine))
     endpoints = await nursery.start(serve, methods, config.rpc.host, config.rpc.port)
     return str(endpoints[0])
 

@@ -5,6 +5,7 @@
 
 mod row;
 mod transfers;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -12,8 +13,10 @@ fn main() -> ExitCode {
     let section = std::env::args().nth(1).unwrap_or_default();
     match section.as_str() {
         "blocks" => transfers::rows(),
+        "pool" => vectors::pool(),
+        "state" => vectors::state(),
         _ => {
-            eprintln!("usage: execlayer-compare blocks");
+            eprintln!("usage: execlayer-compare blocks|pool|state");
             return ExitCode::FAILURE;
         }
     }
