@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .errors import StillWaiting, UnknownTransaction
 from .units import Amount, Wei, wei
 
 if TYPE_CHECKING:
@@ -107,15 +108,19 @@ class Account:
     def transfer(self, to: AddressLike | None, value: Amount = 0, **fields: Any) -> _core.Receipt:
         """Sends a transaction (see :meth:`sign` for what else can be said), mines a block, and returns the receipt.
 
-        *Errors*: :class:`~execlayer.errors.TransactionRejected`, where it could not even wait or was not included. One
-        that ran and failed is no error: ask the receipt.
+        *Errors*: :class:`~execlayer.errors.TransactionRejected`, where it could not even wait or was not included
+        (``StillWaiting``: it may be later). One that ran and failed is no error: ask the receipt.
         """
         sent = self.send(to, value, **fields)
         mined = self._core.mine()
         for name, reason in mined.skipped:
             if name == sent:
                 raise reason
-        return self._core.receipt(sent)
+        try:
+            return self._core.receipt(sent)
+        except UnknownTransaction:
+            message = f"transaction {sent} was not included and waits on: see its nonce and its fee cap"
+            raise StillWaiting(message, hash=sent) from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Account) and other.address == self.address

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -61,7 +62,7 @@ class Chain:
         *Errors*: :class:`~execlayer.errors.StoreInUse` where another process has it open, ``OtherGenesis`` where it
         holds another chain, :class:`~execlayer.errors.InvalidGenesis`, :class:`~execlayer.errors.StoreError`.
         """
-        folder = Path(path)
+        folder = Path(_argument(path, "path", str | os.PathLike, "a path"))
         kept = folder / KEPT_GENESIS
         text = _genesis_text(genesis)
         if text is None and kept.exists():
@@ -158,7 +159,7 @@ class Chain:
         raised, in order; those that are refused don't touch the others.
         """
         if not isinstance(transactions, bytes):
-            return self._core.submit(list(transactions))
+            return self._core.submit(_batch(transactions))
         [answer] = self._core.submit([transactions])
         if isinstance(answer, Exception):
             raise answer
@@ -186,7 +187,7 @@ class Chain:
         """
         if transactions is None:
             return self._core.mine(timestamp).block
-        return self._core.mine_batch(list(transactions), timestamp).block
+        return self._core.mine_batch(_batch(transactions), timestamp).block
 
     def import_block(self, raw: bytes) -> _core.Block:
         """Takes a block's RLP: checks it, executes it, keeps it; it becomes the head if its branch is the better one.
@@ -268,19 +269,34 @@ class Anchor:
 
 
 def _genesis_text(genesis: object) -> str | None:
-    match genesis:
-        case None:
-            return None
-        case Mapping():
+    if genesis is None:
+        return None
+    if isinstance(genesis, Mapping):
+        try:
             return json.dumps(genesis)
-        case str() | os.PathLike():
-            try:
-                return Path(genesis).read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                expected = "the path of a readable text file, or a mapping"
-                message = f"genesis is {os.fspath(genesis)!r}, expected {expected}: {error}"
-                raise InvalidArgument(message, field="genesis", value=genesis, expected=expected) from error
-        case _:
-            expected = "a path or a mapping"
-            message = f"genesis is {genesis!r}, expected {expected}"
-            raise InvalidArgument(message, field="genesis", value=genesis, expected=expected)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _wrong("genesis", genesis, f"a mapping that JSON can hold: {error}") from error
+    path = Path(_argument(genesis, "genesis", str | os.PathLike, "a path or a mapping"))
+    try:
+        return path.read_text()
+    except (OSError, ValueError) as error:
+        raise _wrong("genesis", genesis, f"the path of a readable text file, or a mapping: {error}") from error
+
+
+def _batch(transactions: object) -> list[Any]:
+    """Items of an iterable; one transaction's bytes or text would be one, too, and are surely not meant so."""
+    if isinstance(transactions, str | bytes | bytearray | memoryview) or not isinstance(transactions, Iterable):
+        raise _wrong("transactions", transactions, "several transactions' bytes, such as a list of them")
+    return list(transactions)
+
+
+def _argument(value: Any, field: str, types: Any, expected: str) -> Any:
+    if not isinstance(value, types):
+        raise _wrong(field, value, expected)
+    return value
+
+
+def _wrong(field: str, value: object, expected: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{field} is {reprlib.repr(value)}, expected {expected}", field=field, value=value, expected=expected
+    )

@@ -301,6 +301,12 @@ class AlreadyKnown(TransactionRejected):
     hash: str
 
 
+class StillWaiting(TransactionRejected):
+    """It was taken but could not be in the next block: a nonce before it is missing, or it offers too little."""
+
+    hash: str
+
+
 class ReplacementUnderpriced(TransactionRejected):
     """Same sender and nonce as one that waits, without paying enough more."""
 

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from execlayer import errors
+from execlayer import _core, errors
 from execlayer.errors import ExeclayerError, InvalidNonce, NonceTooLow, TransactionRejected
 
 CLASSES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, ExeclayerError)]
@@ -36,3 +36,14 @@ def test_families_can_be_caught_as_one() -> None:
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_error_says_what_it_means(cls: type[ExeclayerError]) -> None:
     assert (cls.__doc__ and cls.__doc__ != ExeclayerError.__doc__) or cls is ExeclayerError
+
+
+def test_rust_and_python_agree_on_every_reason() -> None:
+    for name, fields in _core.reasons():
+        assert set(getattr(errors, name).fields) == set(fields), name
+
+
+def test_every_class_is_raised_by_rust_or_by_python_or_is_a_family() -> None:
+    raised = {name for name, _ in _core.reasons()} | {"InvalidConfig", "StillWaiting"}
+    families = {base.__name__ for cls in CLASSES for base in cls.__bases__}
+    assert {cls.__name__ for cls in CLASSES} == raised | (families & set(vars(errors)))

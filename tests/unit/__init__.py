@@ -1,0 +1,1 @@
+"""Tests of the Python package, folder by folder as it is."""
