@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -32,6 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = _refusal(error)
         if reason is None:
             raise
+        if isinstance(reason, BrokenPipeError):
+            # Whoever read us has gone, like `head` when it has enough. Nothing can be said any more, so what is still
+            # buffered goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         if options.json:
             print(json.dumps({"error": type(reason).__name__, "message": str(reason)}))
         else:
@@ -40,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refusal(error: BaseException) -> BaseException | None:
-    """The one refusal behind what was raised: services raise in groups. None where there is anything else in it."""
+    """The refusal behind what was raised, the first of several: services raise in groups. None where there is anything
+    else in it."""
     if isinstance(error, BaseExceptionGroup):
         inner = [_refusal(one) for one in error.exceptions]
-        return inner[0] if len(inner) == 1 else None
+        return None if None in inner else inner[0]
     return error if isinstance(error, ExeclayerError | OSError) else None
 
 

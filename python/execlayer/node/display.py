@@ -110,7 +110,7 @@ class Live:
     @contextmanager
     def shown(self, chain: Chain, url: str | None) -> Iterator[None]:
         for line in introduction(chain, url):
-            self._console.print(line, highlight=False)
+            self._console.print(line, highlight=False, soft_wrap=True)
         self._console.print("[dim]Ctrl-C ends it[/dim]")
         with self._live:
             self._live.update(self._table(), refresh=True)
@@ -140,9 +140,10 @@ class Live:
 def introduction(chain: Chain, url: str | None) -> Iterator[str]:
     """What somebody needs to begin: accounts with their keys, where to connect, where the chain stands."""
     if chain.accounts:
-        yield "accounts (everybody knows these keys: never send them anything of worth)"
+        yield "accounts with their keys (everybody knows these: never send them anything of worth)"
     for account in chain.accounts:
-        yield f"  {account.address}  0x{account.key.secret.hex()}  {account.balance}"
+        yield f"  {account.address}  {account.balance}"
+        yield f"    0x{account.key.secret.hex()}"
     yield f"chain id {chain.chain_id}, at block {chain.head.number}"
     yield f"JSON-RPC at {url}" if url else "no JSON-RPC"
 
