@@ -112,5 +112,6 @@ def test_an_unknown_setting_in_the_environment_is_refused_by_name(
 def test_refusals_in_groups_are_told_as_one_line_and_bugs_are_not_hidden() -> None:
     refusal = OSError("in use")
     assert cli._refusal(BaseExceptionGroup("", [ExceptionGroup("", [refusal])])) is refusal
-    assert cli._refusal(ExceptionGroup("", [refusal, OSError("another")])) is None
+    assert cli._refusal(ExceptionGroup("", [refusal, OSError("another")])) is refusal
+    assert cli._refusal(ExceptionGroup("", [refusal, ZeroDivisionError()])) is None
     assert cli._refusal(ZeroDivisionError()) is None
