@@ -3,6 +3,7 @@
 //! Prints one JSON object a line for every promise (the rows of `make bench`), remarks to stderr. Every comparison
 //! checks that both sides ended in the same state before it times anything.
 
+mod batch;
 mod row;
 mod transfers;
 mod vectors;
@@ -13,12 +14,18 @@ fn main() -> ExitCode {
     let section = std::env::args().nth(1).unwrap_or_default();
     match section.as_str() {
         "blocks" => transfers::rows(),
+        "batch" => match std::env::args().nth(2) {
+            Some(folder) => batch::rows(folder.as_ref()),
+            None => return usage(),
+        },
         "pool" => vectors::pool(),
         "state" => vectors::state(),
-        _ => {
-            eprintln!("usage: execlayer-compare blocks|pool|state");
-            return ExitCode::FAILURE;
-        }
+        _ => return usage(),
     }
     ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: execlayer-compare blocks|pool|state|batch FOLDER");
+    ExitCode::FAILURE
 }

@@ -95,7 +95,7 @@ fn block_ref(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<BlockRef>
 fn mine_options(chain: &Chain, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<MineOptions> {
     let given = timestamp.map(|timestamp| argument("timestamp", timestamp).u64()).transpose()?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
-    Ok(MineOptions::at(given.unwrap_or_else(|| now().max(chain.head().header.timestamp + 1))))
+    Ok(MineOptions::at(given.unwrap_or_else(|| now().max(chain.head().header.timestamp.saturating_add(1)))))
 }
 
 /// Transactions of a batch that are handed over together: after each portion a batch can be stopped.
