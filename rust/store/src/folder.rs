@@ -25,7 +25,16 @@ pub(crate) fn io_error(action: &'static str, path: &Path, error: &io::Error) -> 
 /// A lock on the folder: held until dropped, or until the process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
+}
+
+/// Unlocked, and not only closed: a child process that another thread starts at this moment shares the open file until
+/// it executes its program, and would go on holding the lock for us.
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Where it fails, closing the file unlocks it a little later.
+        let _ = self.file.unlock();
+    }
 }
 
 impl FolderLock {
@@ -62,7 +71,7 @@ impl FolderLock {
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|error| io_error("open", &path, &error))?;
         match lock(&file) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => {
                 Err(LedgerError::InUse { path: folder.display().to_string(), pid: holder() })
             }
@@ -139,4 +148,20 @@ pub(crate) fn has_no_room(folder: &Path, length: u64, bytes: usize) -> bool {
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Windows opens no folders, and needs no such thing.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_lock_is_free_even_where_the_open_file_lives_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::writer(folder.path()).unwrap();
+        let shared = lock.file.try_clone().unwrap();
+        assert!(matches!(FolderLock::writer(folder.path()), Err(LedgerError::InUse { .. })));
+        drop(lock);
+        assert!(FolderLock::writer(folder.path()).is_ok());
+        drop(shared);
+    }
 }
