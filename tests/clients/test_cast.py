@@ -58,7 +58,7 @@ def cast_binary() -> Path:
 def _cache() -> Path:
     """The folder that `.ci/run` keeps between runs."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("EXECLAYER_CI_CACHE") or home / "execlayer-ci")
+    return Path(os.environ.get("CI_CACHE") or home / "execlayer-ci")
 
 
 class Cast:
