@@ -391,6 +391,21 @@ class CallUnsuccessful(ExeclayerError):
     """With all the gas there is it reverts, or halts for a reason that more gas would not mend."""
 
 
+class CustomCodeFailed(ExeclayerError):
+    """An opcode or precompile of the chain's own raised an error; the transaction has no outcome and changed nothing.
+
+    ``cause`` is what the function raised, and the exception's ``__cause__`` too, so that a traceback shows both.
+    """
+
+    name: str
+    cause: Any
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        if isinstance(self.cause, BaseException):
+            self.__cause__ = self.cause
+
+
 class NameTaken(ExeclayerError, ValueError):
     """A method of this name is served already."""
 

@@ -165,7 +165,8 @@ impl Desk {
         let called = Recovered::new(transaction, request.from);
         transact(&self.rules, &environment, &called, &mut overlay).map_err(|error| match error {
             TransactError::Rejected(rejection) => CallError::Rejected(rejection),
-            TransactError::View(error) => error.into(),
+            TransactError::Fault(evm::Fault::View(error)) => error.into(),
+            TransactError::Fault(evm::Fault::Custom(failure)) => CallError::Custom(failure),
         })
     }
 }

@@ -159,6 +159,9 @@ pub enum CallError {
         /// The most gas that was tried.
         allowance: u64,
     },
+    /// An opcode or precompile of the chain's own failed.
+    #[error(transparent)]
+    Custom(evm::CustomFailure),
     /// The chain could not be read.
     #[error(transparent)]
     Chain(#[from] ChainError),

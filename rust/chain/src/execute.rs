@@ -68,6 +68,7 @@ pub(crate) fn environment(header: &Header, ommers: &[Header]) -> BlockEnv {
         difficulty: header.difficulty,
         prev_randao: header.mix_hash,
         excess_blob_gas: header.excess_blob_gas,
+        blob_base_fee: None,
         parent_hash: header.parent_hash,
         parent_beacon_root: header.parent_beacon_block_root,
         ommers: ommers.iter().map(|ommer| (ommer.beneficiary, ommer.number)).collect(),

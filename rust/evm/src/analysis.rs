@@ -10,7 +10,10 @@ use types::{B256, Bytes};
 
 use crate::{
     interpreter::{Instructions, blocks::Program},
-    spec::opcodes::{JUMPDEST, OPCODES},
+    spec::{
+        Custom,
+        opcodes::{JUMPDEST, OPCODES},
+    },
 };
 
 /// A bytecode, with the places that a jump may go to.
@@ -38,8 +41,11 @@ impl Code {
     }
 
     /// Lays out the steps, when the code runs for the second time: whoever runs once isn't worth it. Whether there are
-    /// any now. The instructions must be the same each time.
+    /// any now; a chain that is not of consensus has none. The instructions must be the same each time.
     pub(crate) fn analyse(&self, instructions: &Instructions) -> bool {
+        if !instructions.custom().is_none_or(Custom::is_consensus) {
+            return false;
+        }
         if self.program.get().is_some() {
             return true;
         }

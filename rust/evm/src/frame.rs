@@ -13,7 +13,7 @@ use crate::{
     analysis::Code,
     interpreter::{self, Exit, Flow, HaltReason, memory::Memory, stack::Stack},
     precompiles::{self, Answer},
-    spec::{BlockEnv, Fork, GasSchedule, Rules},
+    spec::{BlockEnv, CustomFailure, Fork, GasSchedule, Rules},
     trace::Tracer,
 };
 
@@ -97,6 +97,17 @@ pub struct FrameResult {
     pub created: Option<Address>,
 }
 
+/// Why a message has no result: none of the code's doing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The state cannot be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// An opcode or precompile of the chain's own failed.
+    #[error(transparent)]
+    Custom(#[from] CustomFailure),
+}
+
 /// What a transaction's frames run on.
 pub struct Machine<'a, 'v> {
     /// The block's rules.
@@ -159,8 +170,8 @@ enum Opened {
 /// Runs a message, with everything it calls. The overlay holds what it did, if it succeeded.
 ///
 /// # Errors
-/// The state could not be read; the overlay is then in the middle of things, for the caller to abandon.
-pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResult, ViewError> {
+/// See [`Fault`]; the overlay is then in the middle of things, for the caller to abandon.
+pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResult, Fault> {
     let mut frames = match machine.open(message, 0)? {
         Opened::Ended(result) => return Ok(result),
         Opened::Running(frame) => vec![*frame],
@@ -205,7 +216,7 @@ impl FrameResult {
 impl Machine<'_, '_> {
     /// Marks the account as accessed; true if it was cold. Precompiles never are.
     pub(crate) fn warm(&mut self, account: AccountId) -> bool {
-        self.overlay.warm(account) && !precompiles::contains(self.rules.fork, &self.overlay.address(account))
+        self.overlay.warm(account) && !precompiles::contains(self.rules, &self.overlay.address(account))
     }
 
     #[inline]
@@ -234,7 +245,7 @@ impl Machine<'_, '_> {
     }
 
     /// Begins a message, in the sight of whoever watches.
-    fn open(&mut self, message: Message, depth: usize) -> Result<Opened, ViewError> {
+    fn open(&mut self, message: Message, depth: usize) -> Result<Opened, Fault> {
         if let Some(tracer) = &mut self.tracer {
             tracer.enter(&message, depth + 1);
         }
@@ -246,7 +257,7 @@ impl Machine<'_, '_> {
     }
 
     /// Moves the message's value, asks a precompile, or makes the frame that will run it.
-    fn begin(&mut self, message: Message, depth: usize) -> Result<Opened, ViewError> {
+    fn begin(&mut self, message: Message, depth: usize) -> Result<Opened, Fault> {
         let gas = message.gas;
         if depth > DEPTH_LIMIT {
             return Ok(Opened::Ended(FrameResult::halt(HaltReason::CallTooDeep, gas)));
@@ -271,7 +282,7 @@ impl Machine<'_, '_> {
             }
             _ => {}
         }
-        if let Some(answer) = precompiles::run(self.rules.fork, &message.code_from, &message.input, gas) {
+        if let Some(answer) = precompiles::run(self.rules, &message.code_from, &message.input, gas)? {
             let reason = match answer {
                 Answer::Success { gas_used, output } => {
                     self.overlay.commit(checkpoint);
@@ -308,7 +319,7 @@ impl Machine<'_, '_> {
         creator: AccountId,
         account: AccountId,
         depth: usize,
-    ) -> Result<Opened, ViewError> {
+    ) -> Result<Opened, Fault> {
         if self.rules.has(Fork::Berlin) {
             self.overlay.warm(account);
         }
@@ -326,7 +337,7 @@ impl Machine<'_, '_> {
     }
 
     /// Ends a frame: keeps or undoes what it did.
-    fn close(&mut self, mut frame: Frame, exit: Exit) -> Result<FrameResult, ViewError> {
+    fn close(&mut self, mut frame: Frame, exit: Exit) -> Result<FrameResult, Fault> {
         let exit = match exit {
             Exit::Return if frame.message.kind == Kind::Create => match self.deposit(&mut frame) {
                 Ok(()) => Exit::Return,
@@ -351,7 +362,7 @@ impl Machine<'_, '_> {
                 self.overlay.rollback(frame.checkpoint);
                 FrameResult::halt(reason, 0)
             }
-            Exit::View(error) => return Err(*error),
+            Exit::Fault(fault) => return Err(*fault),
             Exit::Suspend => unreachable!("a suspended frame is not closed"),
         })
     }

@@ -17,7 +17,11 @@ pub mod spec;
 pub mod trace;
 pub mod transact;
 
+pub use frame::Fault;
 pub use interpreter::{HaltReason, Instructions};
-pub use spec::{Activation, BlobParameters, BlockEnv, ChainSpec, Fork, GasError, GasOverrides, GasSchedule, Rules};
+pub use spec::{
+    Activation, BlobParameters, BlockEnv, ChainSpec, Changes, Custom, CustomError, CustomFailure, Fork, GasError,
+    GasSchedule, Rules,
+};
 pub use trace::Tracer;
-pub use transact::{Executed, Outcome, Rejection, Terms, TransactError, system_call, transact, validate};
+pub use transact::{Checks, Executed, Outcome, Rejection, Terms, TransactError, system_call, transact, validate};

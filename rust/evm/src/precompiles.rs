@@ -1,12 +1,18 @@
 //! Contracts that are part of the rules: which there are at which fork, what they cost, what they answer.
 //!
 //! The cryptography and its prices come from `revm-precompile`; which table holds at which fork is said here. An
-//! address of the table is warm from the beginning of every transaction.
+//! address of the table is warm from the beginning of every transaction. A chain may have precompiles of its own, which
+//! come before the fork's.
+
+use std::sync::Arc;
 
 use revm_precompile::{PrecompileHalt, PrecompileSpecId, PrecompileStatus, Precompiles};
 use types::{Address, Bytes};
 
-use crate::spec::Fork;
+use crate::{
+    frame::Fault,
+    spec::{CustomPrecompile, Fork, Rules},
+};
 
 /// A precompile's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,20 +30,42 @@ pub enum Answer {
     Failure,
 }
 
-/// Whether the address is a precompile at this fork.
+/// Whether the address is a precompile under these rules.
 #[inline]
-pub fn contains(fork: Fork, address: &Address) -> bool {
-    // Nearly every address fails here.
-    address[..18] == [0; 18] && table(fork).get(address).is_some()
+pub fn contains(rules: &Rules, address: &Address) -> bool {
+    match rules.instructions.custom().and_then(|custom| custom.precompile(address)) {
+        // Nearly every address fails here.
+        None => address[..18] == [0; 18] && table(rules.fork).get(address).is_some(),
+        Some(custom) => custom.is_some(),
+    }
 }
 
-/// The precompiles of this fork.
-pub fn addresses(fork: Fork) -> impl Iterator<Item = &'static Address> {
-    table(fork).addresses()
+/// The precompiles under these rules.
+pub fn addresses(rules: &Rules) -> impl Iterator<Item = &Address> {
+    let custom = rules.instructions.custom().into_iter().flat_map(|custom| custom.precompiles());
+    let custom = custom.map(|(address, _)| address).filter(|address| table(rules.fork).get(address).is_none());
+    table(rules.fork).addresses().filter(|address| contains(rules, address)).chain(custom)
 }
 
-/// Asks the precompile at `address`; None where there is none at this fork.
-pub fn run(fork: Fork, address: &Address, input: &[u8], gas: u64) -> Option<Answer> {
+/// Asks the precompile at `address`; None where there is none under these rules.
+///
+/// # Errors
+/// One of the chain's own failed.
+pub fn run(rules: &Rules, address: &Address, input: &Bytes, gas: u64) -> Result<Option<Answer>, Fault> {
+    match rules.instructions.custom().and_then(|custom| custom.precompile(address)) {
+        None => Ok(built_in(rules.fork, address, input, gas)),
+        Some(custom) => custom.as_ref().map(|precompile| precompile.answer(address, input, gas)).transpose(),
+    }
+}
+
+/// The fork's own precompile at `address`, to be put somewhere else.
+pub fn detached(fork: Fork, address: Address) -> Option<CustomPrecompile> {
+    table(fork).get(&address)?;
+    let run = move |input: &Bytes, gas| Ok(built_in(fork, &address, input, gas).expect("it is in the table"));
+    Some(CustomPrecompile { name: format!("of {fork}"), consensus: true, run: Arc::new(run) })
+}
+
+fn built_in(fork: Fork, address: &Address, input: &[u8], gas: u64) -> Option<Answer> {
     if address[..18] != [0; 18] {
         return None;
     }
@@ -70,6 +98,11 @@ fn table(fork: Fork) -> &'static Precompiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{ChainSpec, Changes};
+
+    fn rules(fork: Fork) -> Rules {
+        ChainSpec::at(1, fork).rules(0, 0)
+    }
 
     fn at(byte: u8) -> Address {
         Address::with_last_byte(byte)
@@ -90,10 +123,10 @@ mod tests {
             (Fork::Osaka, 17),
         ] {
             for byte in 0..=40 {
-                assert_eq!(contains(fork, &at(byte)), (1..=last).contains(&byte), "{fork} {byte}");
+                assert_eq!(contains(&rules(fork), &at(byte)), (1..=last).contains(&byte), "{fork} {byte}");
             }
-            assert_eq!(contains(fork, &p256), fork == Fork::Osaka);
-            assert_eq!(addresses(fork).count(), usize::from(last) + usize::from(fork == Fork::Osaka));
+            assert_eq!(contains(&rules(fork), &p256), fork == Fork::Osaka);
+            assert_eq!(addresses(&rules(fork)).count(), usize::from(last) + usize::from(fork == Fork::Osaka));
         }
     }
 
@@ -101,15 +134,15 @@ mod tests {
     fn gas_to_the_unit() {
         // Identity: 15 and 3 a word.
         let answer = Answer::Success { gas_used: 21, output: Bytes::from_static(&[1; 33]) };
-        assert_eq!(run(Fork::Frontier, &at(4), &[1; 33], 21), Some(answer));
-        assert_eq!(run(Fork::Frontier, &at(4), &[1; 33], 20), Some(Answer::OutOfGas));
-        assert_eq!(run(Fork::Frontier, &at(5), &[], u64::MAX), None);
+        assert_eq!(built_in(Fork::Frontier, &at(4), &[1; 33], 21), Some(answer));
+        assert_eq!(built_in(Fork::Frontier, &at(4), &[1; 33], 20), Some(Answer::OutOfGas));
+        assert_eq!(built_in(Fork::Frontier, &at(5), &[], u64::MAX), None);
     }
 
     #[test]
     fn prices_follow_the_fork() {
         // A modular exponentiation of nothing: dearer from Osaka on.
-        let cost = |fork| match run(fork, &at(5), &[], u64::MAX) {
+        let cost = |fork| match built_in(fork, &at(5), &[], u64::MAX) {
             Some(Answer::Success { gas_used, .. }) => gas_used,
             other => panic!("{other:?}"),
         };
@@ -118,6 +151,40 @@ mod tests {
 
     #[test]
     fn input_that_is_no_point_fails() {
-        assert_eq!(run(Fork::Byzantium, &at(6), &[0xff; 64], 1_000_000), Some(Answer::Failure));
+        assert_eq!(built_in(Fork::Byzantium, &at(6), &[0xff; 64], 1_000_000), Some(Answer::Failure));
+    }
+
+    #[test]
+    fn a_chain_can_move_hide_and_add_precompiles() {
+        let add = CustomPrecompile {
+            name: "sum".into(),
+            consensus: true,
+            run: Arc::new(|input, _| {
+                let sum = input.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+                Ok(Answer::Success { gas_used: 7, output: vec![sum].into() })
+            }),
+        };
+        let (identity, far) = (at(4), Address::repeat_byte(9));
+        let mut spec = ChainSpec::at(1, Fork::Osaka);
+        spec.changes = Changes::default().with_precompile(Address::repeat_byte(5), add);
+        let mut rules = spec.rules(0, 0);
+        let built_in = detached(Fork::Osaka, identity).unwrap();
+        let custom = spec.changes.custom().clone().with_moved_precompile(identity, far, built_in);
+        let schedule = rules.instructions.schedule().clone();
+        rules.instructions = Arc::new(crate::Instructions::new(Fork::Osaka, schedule).with_custom(custom));
+        let input = Bytes::from_static(&[1, 2, 3]);
+        let ask = |address: &Address, gas| run(&rules, address, &input, gas).unwrap();
+        assert_eq!(ask(&identity, 100), None);
+        assert_eq!(ask(&far, 18), Some(Answer::Success { gas_used: 18, output: input.clone() }));
+        assert_eq!(ask(&far, 17), Some(Answer::OutOfGas));
+        let sum = Answer::Success { gas_used: 7, output: vec![6].into() };
+        assert_eq!(ask(&Address::repeat_byte(5), 7), Some(sum));
+        assert_eq!(
+            ask(&Address::repeat_byte(5), 6),
+            Some(Answer::OutOfGas),
+            "a function cannot use more than there is"
+        );
+        assert_eq!((contains(&rules, &identity), contains(&rules, &far)), (false, true));
+        assert_eq!(addresses(&rules).count(), addresses(&self::rules(Fork::Osaka)).count() + 1);
     }
 }

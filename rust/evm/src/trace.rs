@@ -12,7 +12,6 @@ use types::{Address, U256};
 use crate::{
     frame::{FrameResult, Message, Status},
     interpreter::HaltReason,
-    spec::opcodes::OPCODES,
 };
 
 /// A step that is about to run.
@@ -22,6 +21,8 @@ pub struct Step<'a> {
     pub pc: usize,
     /// Its byte.
     pub opcode: u8,
+    /// Its name, or that there is none.
+    pub name: &'a str,
     /// Gas before it.
     pub gas: u64,
     /// 1 for the transaction's own frame.
@@ -36,13 +37,6 @@ pub struct Step<'a> {
     pub refund: i64,
     /// As whom the code runs.
     pub address: Address,
-}
-
-impl Step<'_> {
-    /// The opcode's name, or that there is none.
-    pub fn name(&self) -> &'static str {
-        OPCODES[self.opcode as usize].map_or("UNDEFINED", |opcode| opcode.name)
-    }
 }
 
 /// Somebody who watches. Methods that do nothing may be left out.
@@ -86,7 +80,7 @@ impl<S: FnMut(&str)> Lines<S> {
             let comma = if index == 0 { "" } else { "," };
             write!(self.line, r#"{comma}"{word:#x}""#)?;
         }
-        write!(self.line, r#"],"depth":{depth},"refund":{},"opName":"{}""#, step.refund.max(0), step.name())?;
+        write!(self.line, r#"],"depth":{depth},"refund":{},"opName":"{}""#, step.refund.max(0), step.name)?;
         if self.memory {
             write!(self.line, r#","memory":"0x"#)?;
             for byte in step.memory {

@@ -57,14 +57,14 @@ fn lines_are_those_of_eip_3155() {
 /// Notes messages and steps.
 #[derive(Default)]
 struct Notes {
-    steps: Vec<(usize, &'static str)>,
+    steps: Vec<(usize, String)>,
     costs: Vec<u64>,
     calls: Vec<(usize, Kind, bool)>,
 }
 
 impl Tracer for Notes {
     fn step(&mut self, step: &Step<'_>) {
-        self.steps.push((step.depth, step.name()));
+        self.steps.push((step.depth, step.name.to_owned()));
     }
 
     fn stepped(&mut self, cost: u64, _: Option<HaltReason>) {
@@ -99,8 +99,8 @@ fn messages_are_heard_of_with_their_depth_and_their_steps_between() {
     ];
     assert_eq!(notes.calls, expected);
     // A call's cost holds the gas that it passes on: 100 for a warm account, and 100.
-    let at = notes.steps.iter().position(|step| *step == (1, "STATICCALL")).expect("it ran");
+    let at = notes.steps.iter().position(|step| *step == (1, "STATICCALL".to_owned())).expect("it ran");
     assert_eq!(notes.costs[at], 200);
-    assert!(notes.steps.contains(&(2, "STOP")), "the empty creation stops at once");
-    assert_eq!(notes.steps.last(), Some(&(1, "STOP")));
+    assert!(notes.steps.contains(&(2, "STOP".to_owned())), "the empty creation stops at once");
+    assert_eq!(notes.steps.last(), Some(&(1, "STOP".to_owned())));
 }

@@ -1,6 +1,6 @@
 //! A block, transaction by transaction.
 
-use evm::{BlockEnv, Executed, Fork, Outcome, Rejection, Rules, TransactError, transact};
+use evm::{BlockEnv, CustomFailure, Executed, Fault, Fork, Outcome, Rejection, Rules, TransactError, transact};
 use state::{Overlay, StateDiff, View, ViewError};
 use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
 
@@ -68,6 +68,18 @@ pub enum ExecError {
     /// The state cannot be read.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// An opcode or precompile of the chain's own failed.
+    #[error(transparent)]
+    Custom(#[from] CustomFailure),
+}
+
+impl From<Fault> for ExecError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::View(error) => error.into(),
+            Fault::Custom(failure) => failure.into(),
+        }
+    }
 }
 
 /// Executes a whole block over the state before it.
@@ -120,7 +132,7 @@ impl<'a> BlockBuilder<'a> {
         let executed = transact(self.rules, self.env, transaction, &mut self.overlay);
         let mut executed = executed.map_err(|error| match error {
             TransactError::Rejected(rejection) => ExecError::Rejected { index, rejection },
-            TransactError::View(error) => ExecError::View(error),
+            TransactError::Fault(fault) => fault.into(),
         })?;
         let outcome = &mut self.outcome;
         outcome.gas_used += executed.gas_used;

@@ -313,6 +313,7 @@ impl Env {
             difficulty: if merged { U256::ZERO } else { self.current_difficulty.0 },
             prev_randao: self.current_random.filter(|_| merged).map_or(B256::ZERO, |random| random.0.into()),
             excess_blob_gas: self.current_excess_blob_gas.filter(|_| fork >= Fork::Cancun).map(Quantity::u64),
+            blob_base_fee: None,
             ..BlockEnv::default()
         }
     }

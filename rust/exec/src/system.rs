@@ -1,6 +1,6 @@
 //! What a block does by itself, around its transactions: contracts it calls, balances it moves, requests it gathers.
 
-use evm::{BlockEnv, Fork, Outcome, Rules, spec::dao, system_call};
+use evm::{BlockEnv, Fault, Fork, Outcome, Rules, spec::dao, system_call};
 use state::{EmptyAccounts, Overlay, ViewError};
 use types::{Address, B256, Bytes, Receipt, U256, Withdrawal};
 
@@ -34,7 +34,7 @@ const DEPOSIT_EVENT_LENGTH: usize = 576;
 const WEI_PER_GWEI: u64 = 1_000_000_000;
 
 /// What comes before the first transaction.
-pub(crate) fn open(rules: &Rules, env: &BlockEnv, overlay: &mut Overlay<'_>) -> Result<(), ViewError> {
+pub(crate) fn open(rules: &Rules, env: &BlockEnv, overlay: &mut Overlay<'_>) -> Result<(), Fault> {
     if rules.dao {
         overlay.begin();
         let refund = overlay.load(&dao::REFUND)?;
@@ -59,13 +59,7 @@ pub(crate) fn open(rules: &Rules, env: &BlockEnv, overlay: &mut Overlay<'_>) -> 
     Ok(())
 }
 
-fn call(
-    rules: &Rules,
-    env: &BlockEnv,
-    contract: Address,
-    word: B256,
-    overlay: &mut Overlay<'_>,
-) -> Result<(), ViewError> {
+fn call(rules: &Rules, env: &BlockEnv, contract: Address, word: B256, overlay: &mut Overlay<'_>) -> Result<(), Fault> {
     let account = overlay.load(&contract)?;
     if overlay.has_code(account) {
         system_call(rules, env, contract, Bytes::copy_from_slice(word.as_slice()), overlay)?;

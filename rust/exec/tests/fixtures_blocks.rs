@@ -127,6 +127,7 @@ fn environment(block: &Block) -> BlockEnv {
         difficulty: header.difficulty,
         prev_randao: header.mix_hash,
         excess_blob_gas: header.excess_blob_gas,
+        blob_base_fee: None,
         parent_hash: header.parent_hash,
         parent_beacon_root: header.parent_beacon_block_root,
         ommers: block.body.ommers.iter().map(|ommer: &Header| (ommer.beneficiary, ommer.number)).collect(),
@@ -134,8 +135,9 @@ fn environment(block: &Block) -> BlockEnv {
 }
 
 fn sha256(input: &[u8]) -> [u8; 32] {
-    match precompiles::run(Fork::Frontier, &Address::with_last_byte(2), input, u64::MAX) {
-        Some(precompiles::Answer::Success { output, .. }) => output[..].try_into().expect("32 bytes"),
+    let rules = ChainSpec::at(1, Fork::Frontier).rules(0, 0);
+    match precompiles::run(&rules, &Address::with_last_byte(2), &Bytes::copy_from_slice(input), u64::MAX) {
+        Ok(Some(precompiles::Answer::Success { output, .. })) => output[..].try_into().expect("32 bytes"),
         other => panic!("SHA-256 gave {other:?}"),
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use chain::{
     BlockRef, CallError, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SubmitError,
-    evm::{Fork, GasError, Rejection, TransactError},
+    evm::{CustomFailure, Fault, Fork, GasError, Rejection, TransactError, spec::Cause},
     exec::ExecError,
     pool::PoolError,
     state::{LedgerError, ViewError, roots::RootError},
@@ -148,6 +148,11 @@ attributes! {
     Mismatch: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     Box<SubmitError>: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     GasError: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    // What the function raised, where it is Python's.
+    Cause: value, py => match value.value.as_ref().and_then(|value| value.downcast_ref::<PyErr>()) {
+        Some(raised) => Ok(raised.value(py).clone().into_any()),
+        None => Ok(value.text.as_str().into_pyobject(py)?.into_any()),
+    };
     Bytes: value, py => Ok(PyBytes::new(py, value).into_any());
 }
 
@@ -235,9 +240,16 @@ reasons! {
         Rejection::CannotCreate { kind } => CannotCreate(kind),
         Rejection::NoAuthorizations => NoAuthorizations(),
     }
+    CustomFailure {
+        CustomFailure { name, cause } => CustomCodeFailed(name, cause),
+    }
+    Fault {} => {
+        Fault::View(inner) => inner,
+        Fault::Custom(inner) => inner,
+    }
     TransactError {} => {
         TransactError::Rejected(inner) => inner,
-        TransactError::View(inner) => inner,
+        TransactError::Fault(inner) => inner,
     }
     ExecError {
         ExecError::Rejected { index, rejection: reason } => RejectedInBlock(index, reason),
@@ -246,6 +258,7 @@ reasons! {
         ExecError::MalformedDeposit { data } => MalformedDeposit(data),
     } => {
         ExecError::View(inner) => inner,
+        ExecError::Custom(inner) => inner,
     }
     PoolError {
         PoolError::AlreadyKnown(hash) => AlreadyKnown(hash),
@@ -321,6 +334,7 @@ reasons! {
         CallError::Unsuccessful(_) => CallUnsuccessful(),
     } => {
         CallError::Rejected(inner) => inner,
+        CallError::Custom(inner) => inner,
         CallError::Chain(inner) => inner,
     }
 }

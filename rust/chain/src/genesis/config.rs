@@ -1,7 +1,7 @@
 //! The `config` object of a genesis file: which rules hold when.
 
 use evm::{
-    Fork, GasOverrides,
+    Changes, Fork,
     spec::{Activation, BlobParameters, ChainSpec, chain::DEPOSIT_CONTRACT},
 };
 
@@ -80,7 +80,7 @@ pub(super) fn read(config: &Node<'_>) -> Result<ChainSpec> {
         dao: None,
         glaciers: [None; 3],
         deposit_contract: DEPOSIT_CONTRACT,
-        gas: GasOverrides::default(),
+        changes: Changes::default(),
     };
     read_blocks(config, &mut spec)?;
     if let Some(block) = config.field("daoForkBlock")? {
@@ -96,20 +96,20 @@ pub(super) fn read(config: &Node<'_>) -> Result<ChainSpec> {
     }
     if let Some(own) = config.field("execlayer")? {
         own.only(&["gas"])?;
-        spec.gas = own.field("gas")?.map_or(Ok(GasOverrides::default()), |gas| read_gas(&gas))?;
+        spec.changes = own.field("gas")?.map_or(Ok(Changes::default()), |gas| read_gas(&gas))?;
     }
     Ok(spec)
 }
 
 /// The name of a ready schedule, or an object of prices by name.
-fn read_gas(gas: &Node<'_>) -> Result<GasOverrides> {
+fn read_gas(gas: &Node<'_>) -> Result<Changes> {
     let read = match gas.value.as_str() {
-        Some(name) => GasOverrides::named(name),
+        Some(name) => Changes::named(name),
         None => {
             let prices = gas.object()?.iter();
             let prices: Result<Vec<_>> =
                 prices.map(|(name, value)| Ok((name.clone(), gas.child(name, value).u64()?))).collect();
-            GasOverrides::new(prices?)
+            Changes::priced(prices?)
         }
     };
     read.map_err(|error| GenesisError::Gas { path: gas.path.clone(), error })

@@ -40,9 +40,9 @@ fn prices_can_be_changed_by_name_and_by_schedule() {
         Genesis::from_json(&SMALL.replace("\"chainId\": 5", &format!(r#""chainId": 5, "execlayer": {{"gas": {gas}}}"#)))
     };
     let genesis = with(r#"{"data_zero": 5, "exp": "0x14"}"#).unwrap();
-    assert_eq!(genesis.spec().gas.prices(), [("data_zero".to_owned(), 5), ("exp".to_owned(), 20)]);
+    assert_eq!(genesis.spec().changes.prices(), [("data_zero".to_owned(), 5), ("exp".to_owned(), 20)]);
     assert_eq!(genesis.spec().rules(0, 0).instructions.schedule().data_zero, 5);
-    assert_eq!(with(r#""citrate""#).unwrap().spec().gas, evm::GasOverrides::named("citrate").unwrap());
+    assert_eq!(with(r#""citrate""#).unwrap().spec().changes, evm::Changes::named("citrate").unwrap());
     for (gas, wanted) in
         [(r#"{"sloth": 5}"#, "sloth"), (r#""lemon""#, "lemon"), (r#"{"add": -1}"#, "config.execlayer.gas.add")]
     {

@@ -157,6 +157,5 @@ pub(super) fn blobhash(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow
 }
 
 pub(super) fn blobbasefee(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
-    let excess = machine.block.excess_blob_gas.unwrap_or_default();
-    push(frame, U256::from(machine.rules.blobs.base_fee(excess)))
+    push(frame, U256::from(machine.rules.blob_base_fee(machine.block)))
 }

@@ -19,10 +19,10 @@ use types::U256;
 
 use crate::{
     analysis::CodeCache,
-    frame::{Frame, Machine},
+    frame::{Fault, Frame, Machine},
     instructions::{HANDLERS, control},
     spec::{
-        Fork,
+        Custom, Fork, custom,
         gas::{GasSchedule, UNDEFINED},
         opcodes::OPCODES,
     },
@@ -88,8 +88,8 @@ pub(crate) enum Exit {
     Suspend,
     /// Stopped short.
     Halt(HaltReason),
-    /// The state cannot be read: the whole transaction has no outcome.
-    View(Box<ViewError>),
+    /// The whole transaction has no outcome.
+    Fault(Box<Fault>),
 }
 
 impl From<HaltReason> for Exit {
@@ -100,7 +100,13 @@ impl From<HaltReason> for Exit {
 
 impl From<ViewError> for Exit {
     fn from(error: ViewError) -> Self {
-        Self::View(Box::new(error))
+        Self::Fault(Box::new(error.into()))
+    }
+}
+
+impl From<Fault> for Exit {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
     }
 }
 
@@ -128,6 +134,7 @@ pub struct Instructions {
     schedule: GasSchedule,
     pub(crate) rows: [Row; 256],
     pub(crate) codes: CodeCache,
+    custom: Option<Box<Custom>>,
 }
 
 impl Instructions {
@@ -149,10 +156,28 @@ impl Instructions {
             },
             _ => undefined,
         });
-        Self { fork, schedule, rows, codes: CodeCache::default() }
+        Self { fork, schedule, rows, codes: CodeCache::default(), custom: None }
     }
 
-    /// Whether the fork has this opcode.
+    /// The same, with opcodes and precompiles of a chain's own.
+    #[must_use]
+    pub fn with_custom(mut self, custom: Custom) -> Self {
+        for (byte, opcode) in custom.opcodes() {
+            let gas = u32::try_from(opcode.gas).expect("at most PRICE_MAX");
+            let (needs, at_most) = (opcode.inputs.into(), opcode.at_most());
+            self.rows[byte as usize] = Row { run: custom::run, gas, needs, at_most };
+        }
+        self.custom = (!custom.is_empty()).then(|| Box::new(custom));
+        self
+    }
+
+    /// What the chain has beside the fork's own.
+    #[inline]
+    pub fn custom(&self) -> Option<&Custom> {
+        self.custom.as_deref()
+    }
+
+    /// Whether the fork has this opcode; custom ones are for the plain loop.
     pub(crate) fn knows(&self, byte: u8) -> bool {
         self.schedule.opcode[byte as usize] != UNDEFINED
     }
@@ -170,7 +195,8 @@ impl Instructions {
 
 impl PartialEq for Instructions {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other) || (self.fork == other.fork && self.schedule == other.schedule)
+        std::ptr::eq(self, other)
+            || ((self.fork, &self.schedule, &self.custom) == (other.fork, &other.schedule, &other.custom))
     }
 }
 
@@ -252,9 +278,14 @@ fn step(frame: &mut Frame, machine: &mut Machine<'_, '_>, row: &Row) -> Flow {
 impl Machine<'_, '_> {
     fn trace_step(&mut self, frame: &Frame, opcode: u8) {
         let Some(tracer) = &mut self.tracer else { return };
+        let custom = self.rules.instructions.custom().and_then(|custom| custom.opcode(opcode));
         tracer.step(&Step {
             pc: frame.pc,
             opcode,
+            name: match custom {
+                Some(custom) => &custom.name,
+                None => OPCODES[opcode as usize].map_or("UNDEFINED", |opcode| opcode.name),
+            },
             gas: frame.gas,
             depth: frame.depth + 1,
             stack: frame.stack.words(),

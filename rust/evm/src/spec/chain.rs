@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use types::{Address, B256, U256};
 
-use super::{Fork, GasOverrides};
+use super::{Changes, Custom, Fork};
 use crate::interpreter::Instructions;
 
 /// When a fork begins.
@@ -95,6 +95,17 @@ impl Rules {
     pub fn has(&self, fork: Fork) -> bool {
         self.fork >= fork
     }
+
+    /// Whether everybody who follows these rules gets the same; else blocks run one transaction after the other.
+    #[inline]
+    pub fn is_consensus(&self) -> bool {
+        self.instructions.custom().is_none_or(Custom::is_consensus)
+    }
+
+    /// Wei per unit of blob gas in this block.
+    pub fn blob_base_fee(&self, block: &BlockEnv) -> u128 {
+        block.blob_base_fee.unwrap_or_else(|| self.blobs.base_fee(block.excess_blob_gas.unwrap_or_default()))
+    }
 }
 
 /// A block as its transactions see it.
@@ -116,6 +127,8 @@ pub struct BlockEnv {
     pub prev_randao: B256,
     /// From Cancun on: this block's own.
     pub excess_blob_gas: Option<u64>,
+    /// Wei per unit of blob gas, in place of what follows from the excess: for calls that try another block.
+    pub blob_base_fee: Option<u128>,
     /// Hash of the block before.
     pub parent_hash: B256,
     /// From Cancun on.
@@ -139,8 +152,8 @@ pub struct ChainSpec {
     pub glaciers: [Option<u64>; 3],
     /// Whose logs are deposits.
     pub deposit_contract: Address,
-    /// Prices that this chain changed.
-    pub gas: GasOverrides,
+    /// What this chain changed of its forks.
+    pub changes: Changes,
 }
 
 /// Mainnet's deposit contract.
@@ -168,7 +181,7 @@ impl ChainSpec {
             dao: None,
             glaciers: [None; 3],
             deposit_contract: DEPOSIT_CONTRACT,
-            gas: GasOverrides::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -208,7 +221,7 @@ impl ChainSpec {
             dao: Some(1_920_000),
             glaciers: [Some(9_200_000), Some(13_773_000), Some(15_050_000)],
             deposit_contract: DEPOSIT_CONTRACT,
-            gas: GasOverrides::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -237,7 +250,7 @@ impl ChainSpec {
             blobs: blobs.map_or(BlobParameters::CANCUN, |(_, parameters)| *parameters),
             deposit_contract: self.deposit_contract,
             dao: self.dao == Some(number),
-            instructions: self.gas.instructions(fork).clone(),
+            instructions: self.changes.instructions(fork).clone(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub use system::{SYSTEM_ADDRESS, system_call};
 pub use validate::Terms;
 
 use crate::{
-    frame::{self, FrameResult, Kind, Machine, Message, Status},
+    frame::{self, Fault, FrameResult, Kind, Machine, Message, Status},
     interpreter::HaltReason,
     precompiles,
     spec::{BlockEnv, Fork, Rules},
@@ -93,9 +93,24 @@ pub enum TransactError {
     /// The transaction may not enter this block.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// The state cannot be read.
+    /// The state cannot be read, or code of the chain's own failed.
     #[error(transparent)]
-    View(#[from] ViewError),
+    Fault(#[from] Fault),
+}
+
+impl From<ViewError> for TransactError {
+    fn from(error: ViewError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// What a transaction has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Fit for a block.
+    Block,
+    /// A call that nobody signed: whoever sends it may be a contract, and no limit on a transaction's gas holds.
+    Call,
 }
 
 /// Validates and executes one transaction.
@@ -105,7 +120,7 @@ pub fn transact(
     tx: &Recovered,
     overlay: &mut Overlay<'_>,
 ) -> Result<Executed, TransactError> {
-    watched(rules, block, tx, overlay, None)
+    watched(rules, block, tx, overlay, Checks::Block, None)
 }
 
 /// The same, step by step in the sight of `tracer`.
@@ -116,7 +131,18 @@ pub fn trace(
     overlay: &mut Overlay<'_>,
     tracer: &mut dyn Tracer,
 ) -> Result<Executed, TransactError> {
-    watched(rules, block, tx, overlay, Some(tracer))
+    watched(rules, block, tx, overlay, Checks::Block, Some(tracer))
+}
+
+/// Executes a call that nobody signed (see [`Checks::Call`]), in the sight of a tracer if there is one.
+pub fn call(
+    rules: &Rules,
+    block: &BlockEnv,
+    tx: &Recovered,
+    overlay: &mut Overlay<'_>,
+    tracer: Option<&mut dyn Tracer>,
+) -> Result<Executed, TransactError> {
+    watched(rules, block, tx, overlay, Checks::Call, tracer)
 }
 
 fn watched(
@@ -124,11 +150,12 @@ fn watched(
     block: &BlockEnv,
     tx: &Recovered,
     overlay: &mut Overlay<'_>,
+    checks: Checks,
     tracer: Option<&mut dyn Tracer>,
 ) -> Result<Executed, TransactError> {
-    let terms = validate::form(rules, block, &tx.transaction)?;
+    let terms = validate::form_as(checks, rules, block, &tx.transaction)?;
     overlay.begin();
-    let executed = execute(rules, block, tx, &terms, overlay, tracer);
+    let executed = execute(rules, block, tx, &terms, overlay, checks, tracer);
     if executed.is_err() {
         overlay.abandon();
     }
@@ -141,15 +168,21 @@ fn execute(
     tx: &Recovered,
     terms: &Terms,
     overlay: &mut Overlay<'_>,
+    checks: Checks,
     tracer: Option<&mut dyn Tracer>,
 ) -> Result<Executed, TransactError> {
     let sender = overlay.load(&tx.sender)?;
     let account = overlay.account(sender).copied().unwrap_or_default();
-    let code = if account.has_code() { overlay.code(sender)? } else { Bytes::new() };
-    validate::sender(&tx.transaction, tx.sender, &account, &code)?;
+    match checks {
+        Checks::Block => {
+            let code = if account.has_code() { overlay.code(sender)? } else { Bytes::new() };
+            validate::sender(&tx.transaction, tx.sender, &account, &code)?;
+        }
+        Checks::Call => validate::payer(&tx.transaction, &account)?,
+    }
     if let TxKind::Call(to) = tx.transaction.to()
         && tx.transaction.authorizations().is_none()
-        && !precompiles::contains(rules.fork, &to)
+        && !precompiles::contains(rules, &to)
         && tracer.is_none()
     {
         let recipient = overlay.load(&to)?;
@@ -191,7 +224,7 @@ fn run(
     overlay: &mut Overlay<'_>,
     sender: AccountId,
     tracer: Option<&mut dyn Tracer>,
-) -> Result<Executed, ViewError> {
+) -> Result<Executed, Fault> {
     let transaction = &tx.transaction;
     let gas_price = U256::from(terms.gas_price);
     let charged = U256::from(transaction.gas_limit()) * gas_price + terms.blob_fee();
@@ -258,7 +291,7 @@ fn run(
     let result = frame::run(&mut machine, message)?;
     let gas = settle::Gas::refunded(rules, transaction.gas_limit() - result.gas_left, overlay.refunded(), terms);
     overlay.credit(sender, U256::from(transaction.gas_limit() - gas.used) * gas_price);
-    settle::settle(rules, block, terms, overlay, gas, result.into())
+    Ok(settle::settle(rules, block, terms, overlay, gas, result.into())?)
 }
 
 #[cfg(test)]

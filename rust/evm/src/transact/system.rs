@@ -1,11 +1,11 @@
 //! Calls that belong to the block and to no transaction (EIP-4788, EIP-2935, EIP-7002, EIP-7251).
 
-use state::{EmptyAccounts, Overlay, ViewError};
+use state::{EmptyAccounts, Overlay};
 use types::{Address, Bytes, U256};
 
 use super::Outcome;
 use crate::{
-    frame::{self, Kind, Machine, Message},
+    frame::{self, Fault, Kind, Machine, Message},
     spec::{BlockEnv, Rules},
 };
 
@@ -23,7 +23,7 @@ pub fn system_call(
     contract: Address,
     data: Bytes,
     overlay: &mut Overlay<'_>,
-) -> Result<Outcome, ViewError> {
+) -> Result<Outcome, Fault> {
     overlay.begin();
     let account = overlay.load(&contract)?;
     overlay.warm(account);

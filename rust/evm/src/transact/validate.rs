@@ -5,7 +5,7 @@
 
 use types::{Account, Address, Bytes, Transaction, TxKind, U256, keys::HALF_ORDER};
 
-use super::{Rejection, intrinsic};
+use super::{Checks, Rejection, intrinsic};
 use crate::{
     frame::delegation,
     spec::{
@@ -47,6 +47,12 @@ impl Terms {
 
 /// Everything that can be said without the state.
 pub fn form(rules: &Rules, block: &BlockEnv, tx: &Transaction) -> Result<Terms, Rejection> {
+    form_as(Checks::Block, rules, block, tx)
+}
+
+/// The same, of a transaction or of a call.
+pub(super) fn form_as(checks: Checks, rules: &Rules, block: &BlockEnv, tx: &Transaction) -> Result<Terms, Rejection> {
+    let limited = checks == Checks::Block;
     let kind = tx.kind();
     if !kind_enabled(rules.fork, kind) {
         return Err(Rejection::KindNotEnabled { kind, fork: rules.fork });
@@ -63,10 +69,10 @@ pub fn form(rules: &Rules, block: &BlockEnv, tx: &Transaction) -> Result<Terms, 
     if rules.has(Fork::Homestead) && s > HALF_ORDER {
         return Err(Rejection::HighSignature { s });
     }
-    if tx.gas_limit() > block.gas_limit {
+    if limited && tx.gas_limit() > block.gas_limit {
         return Err(Rejection::BlockGasExceeded { required: tx.gas_limit(), available: block.gas_limit });
     }
-    if rules.has(Fork::Osaka) && tx.gas_limit() > GAS_LIMIT_MAX {
+    if limited && rules.has(Fork::Osaka) && tx.gas_limit() > GAS_LIMIT_MAX {
         return Err(Rejection::GasLimitTooHigh { limit: tx.gas_limit(), max: GAS_LIMIT_MAX });
     }
     if tx.nonce() == u64::MAX {
@@ -100,6 +106,11 @@ pub fn sender(tx: &Transaction, address: Address, account: &Account, code: &Byte
     if account.has_code() && delegation(code).is_none() {
         return Err(Rejection::SenderHasCode { sender: address, code_hash: account.code_hash });
     }
+    payer(tx, account)
+}
+
+/// The paying account's nonce and balance against the transaction.
+pub fn payer(tx: &Transaction, account: &Account) -> Result<(), Rejection> {
     if tx.nonce() != account.nonce {
         return Err(Rejection::InvalidNonce { expected: account.nonce, actual: tx.nonce() });
     }
@@ -166,7 +177,7 @@ fn blobs(rules: &Rules, block: &BlockEnv, tx: &Transaction) -> Result<(u64, u128
     if let Some(index) = hashes.iter().position(|hash| hash[0] != BLOB_HASH_VERSION) {
         return Err(Rejection::BlobVersion { index, version: hashes[index][0] });
     }
-    let base_fee = rules.blobs.base_fee(block.excess_blob_gas.unwrap_or_default());
+    let base_fee = rules.blob_base_fee(block);
     if max_fee < base_fee {
         return Err(Rejection::BlobFeeTooLow { base_fee, max_fee });
     }
