@@ -94,6 +94,7 @@ wheel: $(VENV)/ready ## an optimised wheel into ./dist
 .PHONY: docs
 docs: build ## write the generated pages in docs/
 	cargo run --quiet --package execlayer-rpc --example methods > docs/rpc.md
+	cargo run --quiet --package execlayer-orders --example states > docs/orders/states.md
 
 .PHONY: lock
 lock: ## pin the newest Python packages in constraints.txt

@@ -26,8 +26,9 @@ RUST_EDGES: dict[str, set[str]] = {
     "pool": {"types", "kernels", "evm"},
     "store": {"types", "state"},
     "chain": {"types", "kernels", "state", "evm", "exec", "pool", "store"},
+    "orders": {"types", "kernels"},
     "rpc": {"chain"},
-    "py": {"chain", "rpc"},
+    "py": {"chain", "rpc", "orders"},
 }
 
 # Each floor may use the floors before it, and rooms of its own floor only as listed in PYTHON_NEIGHBOURS.
