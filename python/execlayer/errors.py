@@ -391,6 +391,28 @@ class CallUnsuccessful(ExeclayerError):
     """With all the gas there is it reverts, or halts for a reason that more gas would not mend."""
 
 
+class InvalidOverride(ExeclayerError, ValueError):
+    """Accounts that a call wants to be different in ways that contradict each other."""
+
+
+class StateOverriddenTwice(InvalidOverride):
+    """All of an account's storage and some of it at once."""
+
+    address: str
+
+
+class NoPrecompile(InvalidOverride):
+    """Only a precompile can be moved."""
+
+    address: str
+
+
+class AlreadyOverridden(InvalidOverride):
+    """A precompile was to go where another one went, or to an account that is overridden itself."""
+
+    address: str
+
+
 class CustomCodeFailed(ExeclayerError):
     """An opcode or precompile of the chain's own raised an error; the transaction has no outcome and changed nothing.
 

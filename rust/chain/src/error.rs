@@ -1,7 +1,7 @@
 //! Why the chain could not do it, one enum for each kind of question. Bad blocks and transactions are the asker's
 //! mistake and change nothing; what the ledger reports is passed on as it is.
 
-use evm::{Outcome, Rejection};
+use evm::Rejection;
 use exec::ExecError;
 use pool::PoolError;
 use state::{LedgerError, ViewError, roots::RootError};
@@ -144,29 +144,6 @@ pub enum MineError {
     Chain(#[from] ChainError),
 }
 
-/// Why a call has no outcome. A revert is an outcome.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// No transaction like this could be executed.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// With all the gas there is it reverts, or halts for a reason that more gas would not mend.
-    #[error("the call fails whatever its gas: {0:?}")]
-    Unsuccessful(Outcome),
-    /// There is no gas limit with which it would succeed.
-    #[error("gas required exceeds allowance ({allowance})")]
-    GasExceeded {
-        /// The most gas that was tried.
-        allowance: u64,
-    },
-    /// An opcode or precompile of the chain's own failed.
-    #[error(transparent)]
-    Custom(evm::CustomFailure),
-    /// The chain could not be read.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-}
-
 /// What the ledger, the state or the trie report is an error of the chain everywhere.
 macro_rules! through_chain {
     ($($outer:ident: $($inner:ident),*;)*) => {
@@ -182,5 +159,4 @@ through_chain! {
     ImportError: LedgerError, ViewError, RootError;
     SubmitError: LedgerError, ViewError;
     MineError: LedgerError, ViewError, RootError;
-    CallError: LedgerError, ViewError;
 }

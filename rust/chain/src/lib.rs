@@ -38,8 +38,7 @@ mod submit;
 
 pub use anchor::Anchor;
 pub use build::{MineOptions, Mined};
-pub use call::{CallRequest, Called};
-pub use error::{CallError, ChainError, ImportError, MineError, SubmitError};
+pub use error::{ChainError, ImportError, MineError, SubmitError};
 pub use genesis::{DEV_CHAIN_ID, DEV_KEYS, Genesis, GenesisAccount, GenesisError, dev_key};
 pub use head::{BlockRef, Chain, Head, History, Options};
 pub use header::{Field, Mismatch};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use exec::call::{BlockOverrides, CallRequest};
 use execlayer_chain::{
-    BlockRef, CallRequest, Chain, Genesis, ImportError, Imported, MineError, MineOptions, Options, Submission, dev_key,
+    BlockRef, Chain, Genesis, ImportError, Imported, MineError, MineOptions, Options, Submission, dev_key,
 };
 use store::Store;
 use types::{Address, B256, Block, Bytes, Transaction, TxKind, U256, tx::TxEip1559};
@@ -141,23 +142,25 @@ fn a_bad_block_is_refused_with_the_field_and_both_values() {
 fn calls_change_nothing_and_estimates_are_exact() {
     let chain = dev();
     let head = chain.head().id;
+    let [latest, pending] =
+        [BlockRef::Latest, BlockRef::Pending].map(|block| chain.desk(block, &BlockOverrides::default()).unwrap());
     let request =
         CallRequest { from: dev_key(0).address(), to: Some(BOB), value: U256::from(1), ..CallRequest::default() };
-    assert_eq!(chain.call(&request, BlockRef::Latest).unwrap().gas_used, 21_000);
-    assert_eq!(chain.estimate_gas(&request, BlockRef::Pending).unwrap(), 21_000);
+    assert_eq!(latest.call(&request).unwrap().gas_used, 21_000);
+    assert_eq!(pending.estimate_gas(&request).unwrap(), 21_000);
     // Creation of a contract whose code is one zero byte: PUSH1 1, PUSH1 0, RETURN.
     let create = CallRequest {
         from: dev_key(0).address(),
         input: Bytes::from_static(&[0x60, 1, 0x60, 0, 0xf3]),
         ..CallRequest::default()
     };
-    let least = chain.estimate_gas(&create, BlockRef::Latest).unwrap();
+    let least = latest.estimate_gas(&create).unwrap();
     let enough = CallRequest { gas_limit: Some(least), ..create.clone() };
     let short = CallRequest { gas_limit: Some(least - 1), ..create };
-    assert!(chain.call(&enough, BlockRef::Latest).unwrap().outcome.is_success());
-    assert!(!chain.call(&short, BlockRef::Latest).is_ok_and(|called| called.outcome.is_success()));
+    assert!(latest.call(&enough).unwrap().outcome.is_success());
+    assert!(!latest.call(&short).is_ok_and(|called| called.outcome.is_success()));
     let broke = CallRequest { from: BOB, to: Some(Address::ZERO), value: U256::from(1), ..CallRequest::default() };
-    assert!(chain.call(&broke, BlockRef::Latest).unwrap_err().to_string().contains("insufficient funds"));
+    assert!(latest.call(&broke).unwrap_err().to_string().contains("insufficient funds"));
     assert_eq!(chain.head().id, head);
 }
 

@@ -168,7 +168,7 @@ mod tests {
         let mut spec = ChainSpec::at(1, Fork::Osaka);
         spec.changes = Changes::default().with_precompile(Address::repeat_byte(5), add);
         let mut rules = spec.rules(0, 0);
-        let built_in = detached(Fork::Osaka, identity).unwrap();
+        let built_in = detached(Fork::Osaka, identity);
         let custom = spec.changes.custom().clone().with_moved_precompile(identity, far, built_in);
         let schedule = rules.instructions.schedule().clone();
         rules.instructions = Arc::new(crate::Instructions::new(Fork::Osaka, schedule).with_custom(custom));

@@ -3,9 +3,12 @@
 //! [`execute`] is the meaning of a block: sequential, a pure function of rules, environment, transactions and the state
 //! before. [`BlockBuilder`] is the same, a transaction at a time, for who makes a block instead of being given one.
 //!
+//! [`call`] is for what nobody signed: it is tried and thrown away.
+//!
 //! Knows no chain, no disk, no pool.
 
 pub mod block;
+pub mod call;
 mod spare;
 pub mod statetest;
 mod system;

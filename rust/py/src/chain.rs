@@ -7,8 +7,9 @@ use std::{
 };
 
 use chain::{
-    Anchor, BlockRef, BlockState, CallRequest, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Options,
-    Store, Submission, SubmitError,
+    Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Options, Store, Submission,
+    SubmitError,
+    exec::call::{BlockOverrides, CallRequest},
     types::{B256, Bytes, Key},
 };
 use pyo3::{
@@ -21,7 +22,7 @@ use crate::{
     block::PyBlock,
     convert::{argument, int, wei},
     enter,
-    error::{Closed, Reason, UnknownTransaction},
+    error::{CallFailed, Closed, Reason, UnknownTransaction},
     heads::PyHeads,
     key::PyKey,
     mined::PyMined,
@@ -292,7 +293,10 @@ impl PyChain {
             ..CallRequest::default()
         };
         let chain = self.chain(py)?;
-        enter::long(py, |_| chain.estimate_gas(&request, BlockRef::Pending))
+        enter::long(py, |_| {
+            let desk = chain.desk(BlockRef::Pending, &BlockOverrides::default())?;
+            Ok::<_, CallFailed>(desk.estimate_gas(&request)?)
+        })
     }
 
     /// Makes a block of what waits.

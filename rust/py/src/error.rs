@@ -7,9 +7,12 @@ pub(crate) use std::convert::Infallible as Never;
 use std::fmt;
 
 use chain::{
-    BlockRef, CallError, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SubmitError,
+    BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SubmitError,
     evm::{CustomFailure, Fault, Fork, GasError, Rejection, TransactError, spec::Cause},
-    exec::ExecError,
+    exec::{
+        ExecError,
+        call::{CallError, OverrideError},
+    },
     pool::PoolError,
     state::{LedgerError, ViewError, roots::RootError},
     types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
@@ -44,6 +47,42 @@ impl Reason for Never {
 /// The chain was closed.
 #[derive(Debug)]
 pub(crate) struct Closed;
+
+/// Why a call could not be tried.
+#[derive(Debug)]
+pub(crate) enum CallFailed {
+    Call(CallError),
+    Override(OverrideError),
+    Chain(ChainError),
+}
+
+impl fmt::Display for CallFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(error) => error.fmt(f),
+            Self::Override(error) => error.fmt(f),
+            Self::Chain(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<CallError> for CallFailed {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<OverrideError> for CallFailed {
+    fn from(error: OverrideError) -> Self {
+        Self::Override(error)
+    }
+}
+
+impl From<ChainError> for CallFailed {
+    fn from(error: ChainError) -> Self {
+        Self::Chain(error)
+    }
+}
 
 /// No canonical block holds this transaction.
 #[derive(Debug)]
@@ -335,7 +374,17 @@ reasons! {
     } => {
         CallError::Rejected(inner) => inner,
         CallError::Custom(inner) => inner,
-        CallError::Chain(inner) => inner,
+        CallError::View(inner) => inner,
+    }
+    OverrideError {
+        OverrideError::StateTwice { address } => StateOverriddenTwice(address),
+        OverrideError::NoPrecompile { address } => NoPrecompile(address),
+        OverrideError::AlreadyOverridden { address } => AlreadyOverridden(address),
+    }
+    CallFailed {} => {
+        CallFailed::Call(inner) => inner,
+        CallFailed::Override(inner) => inner,
+        CallFailed::Chain(inner) => inner,
     }
 }
 

@@ -177,3 +177,31 @@ proptest! {
         prop_assert_eq!(&answer["error"]["code"], &json!(-32602));
     }
 }
+
+#[test]
+fn a_call_sees_accounts_and_block_as_it_wants_them() {
+    let server = server();
+    // Returns NUMBER plus slot 0.
+    let code = "0x435f54015f5260205ff3";
+    let slot = format!("0x{:064x}", 0);
+    let accounts = json!({BOB: {"code": code, "stateDiff": {&slot: format!("0x{:064x}", 5)}}});
+    let call = json!({"to": BOB});
+    let answer = result(&server, "eth_call", json!([call, "latest", accounts, {"number": "0x64"}]));
+    assert_eq!(answer, json!(format!("0x{:064x}", 105)));
+    let gas = result(&server, "eth_estimateGas", json!([call, "latest", accounts]));
+    assert!(gas.as_str().unwrap() > "0x5208", "{gas}");
+    let listed = result(&server, "eth_createAccessList", json!([call, "latest", accounts]));
+    assert_eq!(listed["accessList"][0]["storageKeys"], json!([slot]));
+    // Without them there is nothing to run.
+    assert_eq!(result(&server, "eth_call", json!([call, "latest"])), json!("0x"));
+    // From an account that has code, which could not send a transaction.
+    let from = json!({"to": BOB, "from": BOB});
+    assert_eq!(
+        result(&server, "eth_call", json!([from, "latest", accounts, {"number": "0x1"}])).as_str().unwrap().len(),
+        66
+    );
+    let twice = json!({BOB: {"state": {}, "stateDiff": {}}});
+    let (code, message) = error(&server, "eth_call", json!([call, "latest", twice]));
+    assert_eq!(code, -32000);
+    assert!(message.contains("has both 'state' and 'stateDiff'"), "{message}");
+}

@@ -143,10 +143,11 @@ impl Custom {
         self
     }
 
-    /// The same with what is at `from` at `to`, and nothing at `from`. `built_in` answers for the fork's own.
+    /// The same with what is at `from` at `to`, and nothing at `from`. `built_in` is the fork's own, which counts
+    /// where nothing else is at `from`.
     #[must_use]
-    pub fn with_moved_precompile(mut self, from: Address, to: Address, built_in: CustomPrecompile) -> Self {
-        let moved = self.precompiles.insert(from, None).unwrap_or(Some(built_in));
+    pub fn with_moved_precompile(mut self, from: Address, to: Address, built_in: Option<CustomPrecompile>) -> Self {
+        let moved = self.precompiles.insert(from, None).unwrap_or(built_in);
         self.precompiles.insert(to, moved);
         self
     }

@@ -1,15 +1,17 @@
 //! Calls that nobody signed: what they would return, and how much gas they need.
 
 use chain::{
-    BlockRef, CallError, CallRequest,
+    BlockRef,
     evm::{HaltReason, Outcome},
-    types::{AccessList, Address, Bytes, U256},
+    exec::call::{AccessListed, BlockOverrides, CallError, CallRequest, Desk, OverrideError, StateOverrides},
+    types::{AccessList, Address, B256, Bytes, SignedAuthorization, U256},
 };
 
 use crate::{
     Context,
     arguments::{Argument, At, each_field},
     error::RpcError,
+    json::{Fields, Object, ToJson},
 };
 
 /// What geth calls transaction arguments: of a call, or of a transaction that this node is to sign.
@@ -26,6 +28,9 @@ pub(super) struct CallForm {
     pub(super) input: Option<Bytes>,
     pub(super) access_list: Option<AccessList>,
     pub(super) chain_id: Option<u64>,
+    pub(super) blob_hashes: Option<Vec<B256>>,
+    pub(super) max_fee_per_blob_gas: Option<u128>,
+    pub(super) authorizations: Option<Vec<SignedAuthorization>>,
 }
 
 impl Argument for CallForm {
@@ -45,6 +50,9 @@ impl Argument for CallForm {
                 "data" => data = Argument::read(value)?,
                 "accessList" => form.access_list = Argument::read(value)?,
                 "chainId" => form.chain_id = Argument::read(value)?,
+                "blobVersionedHashes" => form.blob_hashes = Argument::read(value)?,
+                "maxFeePerBlobGas" => form.max_fee_per_blob_gas = Argument::read(value)?,
+                "authorizationList" => form.authorizations = Argument::read(value)?,
                 _ => {}
             }
             Ok(())
@@ -68,10 +76,15 @@ impl CallForm {
             from: self.from.unwrap_or_default(),
             to: self.to,
             gas_limit: self.gas,
-            gas_price: self.gas_price.or(self.max_fee_per_gas),
+            gas_price: self.gas_price,
+            max_fee_per_gas: self.max_fee_per_gas,
+            max_priority_fee_per_gas: self.max_priority_fee_per_gas,
             value: self.value.unwrap_or_default(),
             input: self.input.unwrap_or_default(),
             access_list: self.access_list.unwrap_or_default(),
+            blob_hashes: self.blob_hashes.unwrap_or_default(),
+            max_fee_per_blob_gas: self.max_fee_per_blob_gas,
+            authorizations: self.authorizations.unwrap_or_default(),
         }
     }
 }
@@ -79,7 +92,7 @@ impl CallForm {
 impl From<CallError> for RpcError {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Chain(error) => error.into(),
+            CallError::View(error) => error.into(),
             CallError::Unsuccessful(outcome) => failure(&outcome),
             other => Self::refused(other.to_string()),
         }
@@ -102,15 +115,61 @@ fn bounded(context: &Context<'_>, form: CallForm) -> CallRequest {
     CallRequest { gas_limit: Some(form.gas.map_or(most, |gas| gas.min(most))), ..form.request() }
 }
 
-pub(super) fn call(context: &Context<'_>, (form, at): (CallForm, At)) -> Result<Bytes, RpcError> {
-    let block = context.checked(at)?;
-    match context.chain().call(&bounded(context, form), block)?.outcome {
+/// State and block as a call wants them; both may be left out.
+type Overrides = (Option<StateOverrides>, Option<BlockOverrides>);
+
+impl From<OverrideError> for RpcError {
+    fn from(error: OverrideError) -> Self {
+        Self::refused(error.to_string())
+    }
+}
+
+/// Where the call is tried.
+fn desk(context: &Context<'_>, block: BlockRef, (state, seen): Overrides) -> Result<Desk, RpcError> {
+    let desk = context.chain().desk(block, &seen.unwrap_or_default())?;
+    Ok(desk.with_state(&state.unwrap_or_default())?)
+}
+
+type Call = (CallForm, At, Option<StateOverrides>, Option<BlockOverrides>);
+
+pub(super) fn call(context: &Context<'_>, (form, at, state, seen): Call) -> Result<Bytes, RpcError> {
+    let desk = desk(context, context.checked(at)?, (state, seen))?;
+    match desk.call(&bounded(context, form))?.outcome {
         Outcome::Success { output, .. } => Ok(output),
         outcome => Err(failure(&outcome)),
     }
 }
 
-pub(super) fn estimate_gas(context: &Context<'_>, (form, at): (CallForm, Option<At>)) -> Result<u64, RpcError> {
+type Estimate = (CallForm, Option<At>, Option<StateOverrides>, Option<BlockOverrides>);
+
+pub(super) fn estimate_gas(context: &Context<'_>, (form, at, state, seen): Estimate) -> Result<u64, RpcError> {
     let block = at.map_or(Ok(BlockRef::Pending), |at| context.checked(at))?;
-    Ok(context.chain().estimate_gas(&bounded(context, form), block)?)
+    let desk = desk(context, block, (state, seen))?;
+    let most = context.limits().call_gas;
+    let gas_limit = form.gas.unwrap_or(desk.block().gas_limit).min(most);
+    Ok(desk.estimate_gas(&CallRequest { gas_limit: Some(gas_limit), ..form.request() })?)
+}
+
+/// An access list, and how the call went that had it.
+pub(super) struct AccessListForm(AccessListed);
+
+impl ToJson for AccessListForm {
+    fn write(&self, out: &mut Vec<u8>) {
+        let AccessListed { access_list, executed } = &self.0;
+        let error = (!executed.outcome.is_success()).then(|| failure(&executed.outcome).message);
+        Fields(|object: &mut Object<'_>| {
+            object.field("accessList", &access_list.0);
+            object.maybe("error", error.as_ref()).field("gasUsed", &executed.gas_used);
+        })
+        .write(out);
+    }
+}
+
+pub(super) fn create_access_list(
+    context: &Context<'_>,
+    (form, at, state): (CallForm, Option<At>, Option<StateOverrides>),
+) -> Result<AccessListForm, RpcError> {
+    let block = at.map_or(Ok(BlockRef::Pending), |at| context.checked(at))?;
+    let desk = desk(context, block, (state, None))?;
+    Ok(AccessListForm(desk.access_list(&bounded(context, form))?))
 }

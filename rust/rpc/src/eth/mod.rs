@@ -5,6 +5,7 @@ mod blocks;
 mod call;
 mod fees;
 mod logs;
+mod overrides;
 mod send;
 mod state;
 
@@ -18,9 +19,10 @@ methods! {
     eth_accounts() Quick accounts, "Accounts that this node signs for.";
     eth_blobBaseFee() Quick fees::blob_base_fee, "Wei per unit of blob gas in the next block.";
     eth_blockNumber() Quick block_number, "Number of the newest block.";
-    eth_call("call", "block?") Long call::call, "What a call would return, without a transaction.";
+    eth_call("call", "block?", "state overrides?", "block overrides?") Long call::call, "What a call would return, without a transaction.";
     eth_chainId() Quick chain_id, "The chain's number, as transactions name it.";
-    eth_estimateGas("call", "block?") Long call::estimate_gas, "The least gas limit with which a call succeeds.";
+    eth_createAccessList("call", "block?", "state overrides?") Long call::create_access_list, "The access list that covers all that a call touches, and what the call costs with it.";
+    eth_estimateGas("call", "block?", "state overrides?", "block overrides?") Long call::estimate_gas, "The least gas limit with which a call succeeds.";
     eth_feeHistory("blocks", "newest block", "percentiles?") Long fees::fee_history, "Fees and tips of past blocks.";
     eth_gasPrice() Quick fees::gas_price, "A gas price that the next blocks should take.";
     eth_getBalance("address", "block?") Quick state::balance, "Wei that an account holds.";

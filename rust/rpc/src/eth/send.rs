@@ -2,6 +2,7 @@
 
 use chain::{
     BlockRef, Submission,
+    exec::call::BlockOverrides,
     types::{B256, Bytes, Recovered, Transaction, TxKind, tx::TxEip1559, tx::TxLegacy},
 };
 
@@ -34,10 +35,11 @@ fn sign(context: &Context<'_>, form: CallForm) -> Result<Transaction, RpcError> 
     let access_list = form.access_list.clone().unwrap_or_default();
     let gas_limit = match form.gas {
         Some(gas) => gas,
-        None => chain.estimate_gas(
-            &CallForm { gas_price: None, max_fee_per_gas: None, ..form.clone() }.request(),
-            BlockRef::Pending,
-        )?,
+        None => {
+            let free =
+                CallForm { gas_price: None, max_fee_per_gas: None, max_priority_fee_per_gas: None, ..form.clone() };
+            chain.desk(BlockRef::Pending, &BlockOverrides::default())?.estimate_gas(&free.request())?
+        }
     };
     let base_fee = chain.next_base_fee();
     if form.gas_price.is_some() || base_fee.is_none() {

@@ -1,0 +1,232 @@
+//! Many calls on one state, each as if it were the only one, with their outcomes as columns.
+//!
+//! The calls of a thread share one overlay: what one has read the next need not read again, and what one has changed is
+//! taken back before the next begins. Pieces are handed out to threads as they become free; the columns are those of
+//! one thread.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use evm::{Executed, HaltReason, Outcome, Rejection};
+use state::Overlay;
+
+use super::{CallError, CallRequest, Desk};
+use crate::spare;
+
+/// Calls that a thread takes at once.
+const PIECE: usize = 256;
+
+/// An overlay with more accounts and slots than this is emptied between two calls; about 60 MiB.
+const ENTRIES_MAX: usize = 200_000;
+
+/// Outcomes of many calls, one entry each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// 0: reverted, 1: success, 2: halted, 3: refused before it ran.
+    pub status: Vec<u8>,
+    /// Index into [`REASONS`] for what halted or was refused; 0 for the others.
+    pub reason: Vec<u8>,
+    /// Zero for what was refused.
+    pub gas_used: Vec<u64>,
+    /// Where the call's output ends in `output`; it begins where the one before ends.
+    pub ends: Vec<u64>,
+    /// All outputs, one after the other.
+    pub output: Vec<u8>,
+}
+
+/// Why calls halted or were refused, by code; the names of refusals are those of their errors.
+pub const REASONS: [&str; 36] = [
+    "",
+    "out of gas",
+    "stack underflow",
+    "stack overflow",
+    "invalid opcode",
+    "invalid jump destination",
+    "write protection",
+    "return data out of bounds",
+    "max initcode size exceeded",
+    "max code size exceeded",
+    "invalid code: must not begin with 0xef",
+    "contract address collision",
+    "max call depth exceeded",
+    "insufficient balance for transfer",
+    "precompile failed",
+    "KindNotEnabled",
+    "WrongChain",
+    "ProtectedTooEarly",
+    "HighSignature",
+    "BlockGasExceeded",
+    "GasLimitTooHigh",
+    "InsufficientGas",
+    "InsufficientFloorGas",
+    "FeeTooLow",
+    "TipAboveFee",
+    "InvalidNonce",
+    "NonceExhausted",
+    "InsufficientBalance",
+    "SenderHasCode",
+    "InitCodeTooLong",
+    "NoBlobs",
+    "TooManyBlobs",
+    "BlobVersion",
+    "BlobFeeTooLow",
+    "CannotCreate",
+    "NoAuthorizations",
+];
+
+fn halted(reason: HaltReason) -> u8 {
+    match reason {
+        HaltReason::OutOfGas => 1,
+        HaltReason::StackUnderflow => 2,
+        HaltReason::StackOverflow => 3,
+        HaltReason::InvalidOpcode(_) => 4,
+        HaltReason::InvalidJump => 5,
+        HaltReason::StaticViolation => 6,
+        HaltReason::ReturnDataOutOfBounds => 7,
+        HaltReason::InitcodeTooLarge => 8,
+        HaltReason::CodeTooLarge => 9,
+        HaltReason::CodeForbidden => 10,
+        HaltReason::CreateCollision => 11,
+        HaltReason::CallTooDeep => 12,
+        HaltReason::InsufficientBalance => 13,
+        HaltReason::PrecompileFailed => 14,
+    }
+}
+
+fn refused(rejection: &Rejection) -> u8 {
+    match rejection {
+        Rejection::KindNotEnabled { .. } => 15,
+        Rejection::WrongChain { .. } => 16,
+        Rejection::ProtectedTooEarly { .. } => 17,
+        Rejection::HighSignature { .. } => 18,
+        Rejection::BlockGasExceeded { .. } => 19,
+        Rejection::GasLimitTooHigh { .. } => 20,
+        Rejection::InsufficientGas { .. } => 21,
+        Rejection::InsufficientFloorGas { .. } => 22,
+        Rejection::FeeTooLow { .. } => 23,
+        Rejection::TipAboveFee { .. } => 24,
+        Rejection::InvalidNonce { .. } => 25,
+        Rejection::NonceExhausted => 26,
+        Rejection::InsufficientBalance { .. } => 27,
+        Rejection::SenderHasCode { .. } => 28,
+        Rejection::InitCodeTooLong { .. } => 29,
+        Rejection::NoBlobs => 30,
+        Rejection::TooManyBlobs { .. } => 31,
+        Rejection::BlobVersion { .. } => 32,
+        Rejection::BlobFeeTooLow { .. } => 33,
+        Rejection::CannotCreate { .. } => 34,
+        Rejection::NoAuthorizations => 35,
+    }
+}
+
+impl Columns {
+    fn push(&mut self, done: Result<Executed, CallError>) -> Result<(), CallError> {
+        let (status, reason, gas_used) = match done {
+            Ok(Executed { outcome, gas_used, .. }) => {
+                let (status, reason) = match outcome {
+                    Outcome::Revert { output } => {
+                        self.output.extend_from_slice(&output);
+                        (0, 0)
+                    }
+                    Outcome::Success { output, .. } => {
+                        self.output.extend_from_slice(&output);
+                        (1, 0)
+                    }
+                    Outcome::Halt { reason } => (2, halted(reason)),
+                };
+                (status, reason, gas_used)
+            }
+            Err(CallError::Rejected(rejection)) => (3, refused(&rejection), 0),
+            Err(error) => return Err(error),
+        };
+        self.status.push(status);
+        self.reason.push(reason);
+        self.gas_used.push(gas_used);
+        self.ends.push(self.output.len() as u64);
+        Ok(())
+    }
+
+    fn append(&mut self, next: Self) {
+        let begin = self.output.len() as u64;
+        self.status.extend(next.status);
+        self.reason.extend(next.reason);
+        self.gas_used.extend(next.gas_used);
+        self.ends.extend(next.ends.into_iter().map(|end| begin + end));
+        self.output.extend(next.output);
+    }
+
+    /// How many calls there are.
+    pub fn len(&self) -> usize {
+        self.status.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.status.is_empty()
+    }
+}
+
+impl Desk {
+    /// Tries all calls, on at most `threads` threads; `stopped` is asked between pieces, and cuts the columns short.
+    /// Where the chain is not of consensus, one thread does all.
+    ///
+    /// # Errors
+    /// The first call that could not be tried for a reason that is none of the call's: the state cannot be read, or
+    /// code of the chain's own failed.
+    pub fn batch(
+        &self,
+        requests: &[CallRequest],
+        threads: usize,
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Columns, CallError> {
+        let threads =
+            if self.rules.is_consensus() { threads.clamp(1, requests.len().div_ceil(PIECE).max(1)) } else { 1 };
+        let next = AtomicUsize::new(0);
+        let pieces = Mutex::new(Vec::new());
+        let work = || {
+            let mut overlay = spare::take(&*self.state);
+            while !stopped() {
+                let piece = next.fetch_add(1, Ordering::Relaxed);
+                let Some(calls) = requests.chunks(PIECE).nth(piece) else { break };
+                let done = self.piece(calls, &mut overlay);
+                let failed = done.is_err();
+                pieces.lock().unwrap_or_else(PoisonError::into_inner).push((piece, done));
+                if failed {
+                    break;
+                }
+            }
+            spare::put(overlay);
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                // A thread that cannot be had is one less.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut pieces = pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
+        pieces.sort_unstable_by_key(|(piece, _)| *piece);
+        let mut columns = Columns::default();
+        for (_, done) in pieces {
+            columns.append(done?);
+        }
+        Ok(columns)
+    }
+
+    fn piece(&self, calls: &[CallRequest], overlay: &mut Overlay<'_>) -> Result<Columns, CallError> {
+        let mut columns = Columns::default();
+        for request in calls {
+            columns.push(self.run(request, self.gas_limit(request), overlay, None))?;
+            overlay.abandon();
+            if overlay.entries_capacity() > ENTRIES_MAX {
+                *overlay = Overlay::new(overlay.view());
+            }
+        }
+        Ok(columns)
+    }
+}
