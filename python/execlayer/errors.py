@@ -349,6 +349,12 @@ class OtherGenesis(ExeclayerError, ValueError):
     given: str
 
 
+class UnfinishedRestore(ExeclayerError):
+    """The folder holds a part of a snapshot, whose restore did not come to its end."""
+
+    block: str
+
+
 class UnknownBlock(ExeclayerError, LookupError):
     """No such block is known."""
 
@@ -477,6 +483,62 @@ class StreamUnreadable(ImportRefused):
     """A stream of blocks can't be read or written."""
 
     reason: str
+
+
+# ---- snapshots ------------------------------------------------------------------------------------------------------
+
+
+class SnapshotRefused(ExeclayerError):
+    """A snapshot can't be read, written or restored."""
+
+
+class SnapshotMalformed(SnapshotRefused, ValueError):
+    """The bytes are no snapshot from ``offset`` on."""
+
+    offset: int
+    reason: str
+
+
+class SnapshotUnreadable(SnapshotRefused):
+    """The file can't be read or written."""
+
+    offset: int
+    reason: str
+
+
+class SnapshotPartTooLarge(SnapshotRefused):
+    """A block or a contract's code is larger than a part of a snapshot may be."""
+
+    bytes: int
+
+
+class StoreNotEmpty(SnapshotRefused):
+    """A snapshot is restored into an empty folder only."""
+
+
+class SnapshotOfOtherChain(SnapshotRefused, ValueError):
+    """The snapshot is of a chain that begins with another block."""
+
+    expected: str
+    found: str
+
+
+class SnapshotOfOtherBlock(SnapshotRefused, ValueError):
+    """The snapshot is of another block than the trusted one."""
+
+    expected: str
+    found: str
+
+
+class SnapshotWithoutCode(SnapshotRefused, ValueError):
+    """An account's code does not stand in the snapshot."""
+
+    address: str
+    code: str
+
+
+class SnapshotStopped(SnapshotRefused):
+    """Whoever watched the progress asked to stop."""
 
 
 # ---- state and store ------------------------------------------------------------------------------------------------

@@ -8,12 +8,18 @@ use std::sync::Arc;
 use evm::{Fork, Rejection, spec::Rules};
 use exec::{BlockBuilder, ExecError};
 use pool::Pool;
-use state::StoredBlock;
+use state::{StoredBlock, Tally};
 use types::{Address, B256, BlockId, Body, Bytes, Header, Recovered, Withdrawal, keccak256};
 
 use crate::{
-    BlockRef, BlockState, Chain, ChainError, MineError, Recovery, Submission, execute, head::Writer, header,
-    import::BLOCK_BYTES_MAX, recovery, reorg::NewBlock, submit,
+    BlockRef, BlockState, Chain, ChainError, MineError, Recovery, Submission,
+    execute::{self, Concluded},
+    head::Writer,
+    header,
+    import::BLOCK_BYTES_MAX,
+    recovery,
+    reorg::NewBlock,
+    submit,
 };
 
 /// What a block's maker decides.
@@ -158,7 +164,8 @@ impl Chain {
             header.difficulty = header::difficulty(options.timestamp, &parent.header, self.spec(), &rules);
         }
         header::validate(&header, &parent.header, self.spec(), &rules)?;
-        Ok(Draft { parent: parent.id, total_difficulty: parent.total_difficulty, rules, header, state })
+        let (parent, total_difficulty, tally) = (parent.id, parent.total_difficulty, parent.tally);
+        Ok(Draft { parent, total_difficulty, tally, rules, header, state })
     }
 
     /// Writes down what came of execution, and puts the block on its parent.
@@ -170,8 +177,8 @@ impl Chain {
         withdrawals: Vec<Withdrawal>,
         outcome: exec::BlockOutcome,
     ) -> Result<Arc<StoredBlock>, ChainError> {
-        let Draft { parent, total_difficulty, rules, mut header, state } = draft;
-        let concluded = execute::conclude(&state, outcome)?;
+        let Draft { parent, total_difficulty, tally, rules, mut header, state } = draft;
+        let concluded = execute::conclude(&state, self.lattice_of(parent)?, outcome)?;
         let (senders, transactions): (Vec<_>, Vec<_>) =
             transactions.into_iter().map(|recovered| (recovered.sender, recovered.transaction)).unzip();
         header.transactions_root = execute::transactions_root(&transactions);
@@ -184,6 +191,7 @@ impl Chain {
         let stored = Arc::new(StoredBlock {
             id: BlockId { number: header.number, hash: header.hash_slow() },
             total_difficulty: total_difficulty + header.difficulty,
+            tally: tally.next(concluded.lattice.checksum(), concluded.burned, concluded.fees),
             body: Body {
                 transactions,
                 ommers: Vec::new(),
@@ -193,7 +201,8 @@ impl Chain {
             senders,
             receipts: concluded.receipts,
         });
-        let new = NewBlock { stored: Arc::clone(&stored), diff: concluded.diff, update: concluded.update };
+        let Concluded { diff, update, lattice, .. } = concluded;
+        let new = NewBlock { stored: Arc::clone(&stored), diff, update, lattice };
         self.extend(writer, parent, new)?;
         Ok(stored)
     }
@@ -226,6 +235,8 @@ struct Draft {
     parent: BlockId,
     /// Up to and with the parent.
     total_difficulty: types::U256,
+    /// The parent's.
+    tally: Tally,
     rules: Rules,
     header: Header,
     state: BlockState,

@@ -26,6 +26,12 @@ pub enum ChainError {
         /// Hash of the first block that was asked for.
         given: B256,
     },
+    /// The ledger holds a part of a snapshot: restoring it did not come to its end.
+    #[error("the snapshot of block {block} was not restored to its end here: empty the folder and restore it again")]
+    Unfinished {
+        /// The snapshot's block.
+        block: B256,
+    },
     /// No such block is known.
     #[error("block {0} not found")]
     UnknownBlock(BlockRef),

@@ -7,8 +7,11 @@ use evm::{BlockEnv, Fork, spec::Rules};
 use exec::{BlockOutcome, Mode};
 use kernels::recover::{self, PIECE, SignedHash, recover_addresses};
 use rayon::prelude::*;
-use state::{StateDiff, roots};
-use types::{Address, B256, Block, Bloom, Body, Header, Outcome, Receipt, RecoverError, Transaction, Withdrawal};
+use state::{
+    StateDiff,
+    roots::{self, Lattice},
+};
+use types::{Address, B256, Block, Bloom, Body, Header, Outcome, Receipt, RecoverError, Transaction, U256, Withdrawal};
 
 use crate::{BlockState, ChainError, history::Layer};
 
@@ -22,6 +25,9 @@ pub(crate) struct Concluded {
     pub(crate) requests_hash: B256,
     pub(crate) diff: StateDiff,
     pub(crate) update: roots::RootUpdate,
+    pub(crate) lattice: Lattice,
+    pub(crate) burned: U256,
+    pub(crate) fees: U256,
 }
 
 /// What is asked of execution under these rules: before Byzantium each receipt holds the state root after its
@@ -30,8 +36,12 @@ pub(crate) fn mode(rules: &Rules) -> Mode {
     Mode { diffs: !rules.has(Fork::Byzantium) }
 }
 
-/// Makes the commitments. `parent` is the state before the block.
-pub(crate) fn conclude(parent: &BlockState, mut outcome: BlockOutcome) -> Result<Concluded, ChainError> {
+/// Makes the commitments. `parent` is the state before the block, `lattice` its lattice hash.
+pub(crate) fn conclude(
+    parent: &BlockState,
+    mut lattice: Lattice,
+    mut outcome: BlockOutcome,
+) -> Result<Concluded, ChainError> {
     if !outcome.diffs.is_empty() {
         let mut state = parent.clone();
         for (receipt, diff) in outcome.receipts.iter_mut().zip(outcome.diffs) {
@@ -40,7 +50,9 @@ pub(crate) fn conclude(parent: &BlockState, mut outcome: BlockOutcome) -> Result
             state.push(Arc::new(Layer { diff, nodes: update.nodes }));
         }
     }
-    let update = roots::trie::apply(parent, &outcome.diff)?;
+    let diff = &outcome.diff;
+    let (update, ()) = rayon::join(|| roots::trie::apply(parent, diff), || lattice.apply(diff));
+    let update = update?;
     let mut logs_bloom = Bloom::ZERO;
     for receipt in &outcome.receipts {
         logs_bloom |= receipt.bloom();
@@ -54,6 +66,9 @@ pub(crate) fn conclude(parent: &BlockState, mut outcome: BlockOutcome) -> Result
         receipts: outcome.receipts,
         diff: outcome.diff,
         update,
+        lattice,
+        burned: outcome.burned,
+        fees: outcome.fees,
     })
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use evm::spec::{ChainSpec, Rules};
 use pool::{Limits, Pool};
-use state::{Commit, Ledger, StateReader, StoredBlock, roots};
+use state::{
+    Commit, Ledger, StateDiff, StateReader, StoredBlock, Tally,
+    roots::{self, Lattice},
+};
 use types::{B256, BlockId, Header, U256};
 
 use crate::{
@@ -16,6 +19,7 @@ use crate::{
     header::{Field, same},
     notify::Signal,
     reorg::{Layers, Records},
+    snapshot,
 };
 
 /// How far back states can be read and reorgs can go.
@@ -150,14 +154,18 @@ impl Chain {
     /// Opens the chain that the ledger holds, or begins it there.
     ///
     /// # Errors
-    /// [`ChainError::OtherGenesis`] where the ledger holds another chain; nothing is written then.
+    /// [`ChainError::OtherGenesis`] where the ledger holds another chain, [`ChainError::Unfinished`] where a restore was
+    /// cut off; nothing is written then.
     ///
     /// # Resources
     /// The ledger stays open as long as the chain, its subscriptions or states of it live.
     pub fn open(ledger: Arc<dyn Ledger>, genesis: Genesis, options: Options) -> Result<Arc<Self>, ChainError> {
         let genesis_id = genesis.id();
+        if let Some(block) = ledger.metadata(snapshot::RESTORING)? {
+            return Err(ChainError::Unfinished { block: B256::left_padding_from(&block) });
+        }
         match ledger.canonical(0)? {
-            None => write_genesis(&*ledger, &genesis, genesis_id)?,
+            None => write_genesis(&*ledger, &genesis)?,
             Some(held) if held != genesis_id.hash => {
                 return Err(ChainError::OtherGenesis { held, given: genesis_id.hash });
             }
@@ -307,25 +315,17 @@ fn read_head(ledger: &dyn Ledger) -> Result<Head, ChainError> {
     Ok(Head { id, header: block.header.clone(), total_difficulty: block.total_difficulty, state })
 }
 
-fn write_genesis(ledger: &dyn Ledger, genesis: &Genesis, id: BlockId) -> Result<(), ChainError> {
-    let block = genesis.block();
+fn write_genesis(ledger: &dyn Ledger, genesis: &Genesis) -> Result<(), ChainError> {
+    let (block, diff, lattice) = genesis_block(genesis);
     if let Some(named) = genesis.named_state_root() {
         same(Field::StateRoot, block.header.state_root, named).map_err(ChainError::GenesisHeader)?;
     }
-    let diff = genesis.state().to_diff();
     let update = roots::trie::apply(&*ledger.reader()?, &diff)?;
     assert_eq!(update.root, block.header.state_root, "two ways to the same root");
-    let total_difficulty = block.header.difficulty;
-    let stored = StoredBlock {
-        id,
-        header: block.header,
-        body: block.body,
-        senders: Vec::new(),
-        receipts: Vec::new(),
-        total_difficulty,
-    };
+    let id = block.id;
     ledger.commit(Commit {
-        blocks: vec![Arc::new(stored)],
+        blocks: vec![Arc::new(block)],
+        lattices: vec![(id.hash, Some(lattice))],
         diff,
         nodes: update.nodes,
         canonical: vec![(id.number, Some(id.hash))],
@@ -333,4 +333,22 @@ fn write_genesis(ledger: &dyn Ledger, genesis: &Genesis, id: BlockId) -> Result<
         ..Commit::default()
     })?;
     Ok(())
+}
+
+/// The first block as the ledger keeps it, the state that it begins with, and that state's lattice hash.
+pub(crate) fn genesis_block(genesis: &Genesis) -> (StoredBlock, StateDiff, Lattice) {
+    let diff = genesis.state().to_diff();
+    let mut lattice = Lattice::default();
+    lattice.apply(&diff);
+    let block = genesis.block();
+    let stored = StoredBlock {
+        id: BlockId { number: block.header.number, hash: block.header.hash_slow() },
+        total_difficulty: block.header.difficulty,
+        tally: Tally { lattice: lattice.checksum(), ..Tally::default() },
+        header: block.header,
+        body: block.body,
+        senders: Vec::new(),
+        receipts: Vec::new(),
+    };
+    (stored, diff, lattice)
 }

@@ -58,6 +58,8 @@ fields! {
     OmmersHash = "sha3Uncles",
     /// The ommers themselves.
     Ommers = "uncles",
+    /// Who signed the transactions.
+    Senders = "senders",
     /// Price of gas.
     BaseFee = "baseFeePerGas",
     /// Root of the transactions.

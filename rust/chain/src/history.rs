@@ -60,6 +60,16 @@ impl BlockState {
         self.id = id;
     }
 
+    /// The state at rest below all layers.
+    pub(crate) fn base(&self) -> &dyn StateReader {
+        &*self.base
+    }
+
+    /// What lies over it, the nearest first.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().map(Arc::as_ref)
+    }
+
     /// Whose state this is.
     pub fn id(&self) -> BlockId {
         self.id

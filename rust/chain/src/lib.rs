@@ -34,6 +34,7 @@ mod notify;
 mod ommers;
 mod recovery;
 mod reorg;
+mod snapshot;
 mod submit;
 
 pub use anchor::Anchor;
@@ -47,6 +48,7 @@ pub use import::{Imported, Progress};
 pub use lookup::Located;
 pub use notify::{HeadChange, Subscription};
 pub use recovery::{Recovery, recovery};
+pub use snapshot::{SnapshotFailure, SnapshotSummary, verify_snapshot};
 pub use submit::Submission;
 
 // What stands on the chain speaks in these words, and reaches them through here.

@@ -12,7 +12,10 @@ use std::{
 
 use alloy_rlp::{Decodable, Encodable};
 use lru::LruCache;
-use state::{Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateDiff, StoredBlock, roots};
+use state::{
+    Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateDiff, StoredBlock,
+    roots::{self, Lattice},
+};
 use types::{B256, BlockId, Bytes};
 
 use crate::{BlockRef, BlockState, Chain, ChainError, Head, History, head::Writer, history::Layer};
@@ -22,6 +25,7 @@ pub(crate) struct NewBlock {
     pub(crate) stored: Arc<StoredBlock>,
     pub(crate) diff: StateDiff,
     pub(crate) update: roots::RootUpdate,
+    pub(crate) lattice: Lattice,
 }
 
 /// Which way a layer leads.
@@ -102,6 +106,12 @@ impl Records {
             }
         }
         Ok(records)
+    }
+
+    /// As a chain begins, in metadata, that knows no state before this block's.
+    pub(crate) fn beginning_at(block: BlockId) -> Vec<(String, Option<Bytes>)> {
+        let from = |oldest_reverse| Self { oldest_reverse, sides: Vec::new() };
+        from(block.number + 1).changes(&from(1))
     }
 
     /// What changed from `before`, as metadata.
@@ -190,11 +200,7 @@ impl Chain {
         if id == head.id {
             return Ok(state);
         }
-        let unavailable = || {
-            let oldest = self.ledger().metadata(OLDEST_REVERSE).ok().flatten();
-            let oldest = oldest.and_then(|bytes| u64::decode(&mut bytes.as_ref()).ok()).unwrap_or(1) - 1;
-            ChainError::StateUnavailable { block: id, oldest }
-        };
+        let unavailable = || self.unavailable(id);
         if let History::Window(window) = self.options().history
             && head.id.number.saturating_sub(id.number) > window
         {
@@ -219,6 +225,25 @@ impl Chain {
             state.name(*done);
         }
         Ok(state)
+    }
+
+    /// The lattice hash of the state after a block.
+    ///
+    /// # Errors
+    /// [`ChainError::UnknownBlock`]; [`ChainError::StateUnavailable`] where the history window has passed it.
+    pub fn lattice(&self, block: BlockRef) -> Result<Lattice, ChainError> {
+        self.lattice_of(self.id(block)?)
+    }
+
+    pub(crate) fn lattice_of(&self, id: BlockId) -> Result<Lattice, ChainError> {
+        self.ledger().lattice(&id.hash)?.ok_or_else(|| self.unavailable(id))
+    }
+
+    /// A block whose state nobody can come to any more.
+    fn unavailable(&self, block: BlockId) -> ChainError {
+        let oldest = self.ledger().metadata(OLDEST_REVERSE).ok().flatten();
+        let oldest = oldest.and_then(|bytes| u64::decode(&mut bytes.as_ref()).ok()).unwrap_or(1) - 1;
+        ChainError::StateUnavailable { block, oldest }
     }
 
     /// Keeps a block on a side branch: its state can be read and built on, the head stays.
@@ -316,6 +341,9 @@ impl Chain {
         let end = (lowest + 1).min(records.oldest_reverse.saturating_add(FORGOTTEN_AT_ONCE));
         for number in records.oldest_reverse..end {
             commit.forget_reverse.extend(self.ledger().canonical(number)?);
+            // Without that way back nobody comes to the state below it.
+            let below = self.ledger().canonical(number - 1)?;
+            commit.lattices.extend(below.map(|hash| (hash, None)));
         }
         records.oldest_reverse = records.oldest_reverse.max(end);
         let kept = records.sides.partition_point(|side| side.number <= lowest);
@@ -332,9 +360,10 @@ fn undo_layer(reverse: ReverseDiff) -> Layer {
 
 /// Writes the block and its way back; returns the way forth.
 fn add_block(commit: &mut Commit, new: NewBlock) -> Layer {
-    let NewBlock { stored, diff, update } = new;
+    let NewBlock { stored, diff, update, lattice } = new;
     let reverse = ReverseDiff { diff: diff.inverse(), nodes: update.replaced };
     commit.reverse.push((stored.id.hash, reverse));
+    commit.lattices.push((stored.id.hash, Some(lattice)));
     commit.blocks.push(stored);
     Layer { diff, nodes: update.nodes }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use execlayer_chain::{Anchor, BlockRef, Chain, Genesis, HeadChange, MineOptions, Options, Subscription};
-use state::{Commit, Ledger, LedgerError, ReverseDiff, StateReader, StoredBlock};
+use state::{Commit, Ledger, LedgerError, ReverseDiff, StateReader, StoredBlock, roots::Lattice};
 use store::Store;
 use types::{B256, BlockId, Bytes, Header};
 
@@ -62,6 +62,9 @@ impl Ledger for Interrupted {
     }
     fn reverse(&self, hash: &B256) -> Result<Option<ReverseDiff>, LedgerError> {
         self.store.reverse(hash)
+    }
+    fn lattice(&self, hash: &B256) -> Result<Option<Lattice>, LedgerError> {
+        self.store.lattice(hash)
     }
     fn metadata(&self, name: &str) -> Result<Option<Bytes>, LedgerError> {
         self.store.metadata(name)

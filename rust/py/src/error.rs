@@ -7,7 +7,7 @@ pub(crate) use std::convert::Infallible as Never;
 use std::fmt;
 
 use chain::{
-    BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SubmitError,
+    BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SnapshotFailure, SubmitError,
     evm::{CustomFailure, Fault, Fork, GasError, Rejection, TransactError, spec::Cause},
     exec::{
         ExecError,
@@ -15,6 +15,7 @@ use chain::{
     },
     pool::PoolError,
     state::{LedgerError, ViewError, roots::RootError},
+    store::snapshot::{SnapshotError, SnapshotFault},
     types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
 };
 use pyo3::{
@@ -186,6 +187,7 @@ attributes! {
     ExecError: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     Mismatch: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     Box<SubmitError>: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    SnapshotFault: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     GasError: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     // What the function raised, where it is Python's.
     Cause: value, py => match value.value.as_ref().and_then(|value| value.downcast_ref::<PyErr>()) {
@@ -333,6 +335,7 @@ reasons! {
     }
     ChainError {
         ChainError::OtherGenesis { held, given } => OtherGenesis(held, given),
+        ChainError::Unfinished { block } => UnfinishedRestore(block),
         ChainError::UnknownBlock(block) => UnknownBlock(block),
         ChainError::StateUnavailable { block, oldest } => StateNotKept(block, oldest),
         ChainError::UnknownAnchor(anchor) => UnknownAnchor(anchor),
@@ -367,6 +370,22 @@ reasons! {
         ImportError::Unreadable(reason) => StreamUnreadable(reason),
     } => {
         ImportError::Chain(inner) => inner,
+    }
+    SnapshotError {
+        SnapshotError::Malformed { offset, fault: reason } => SnapshotMalformed(offset, reason),
+        SnapshotError::Stream { offset, reason } => SnapshotUnreadable(offset, reason),
+        SnapshotError::TooLarge { what: _, bytes } => SnapshotPartTooLarge(bytes),
+    }
+    SnapshotFailure {
+        SnapshotFailure::NotEmpty => StoreNotEmpty(),
+        SnapshotFailure::OtherGenesis { expected, found } => SnapshotOfOtherChain(expected, found),
+        SnapshotFailure::OtherBlock { expected, found } => SnapshotOfOtherBlock(expected, found),
+        SnapshotFailure::MissingCode { address, code } => SnapshotWithoutCode(address, code),
+        SnapshotFailure::Stopped => SnapshotStopped(),
+    } => {
+        SnapshotFailure::Snapshot(inner) => inner,
+        SnapshotFailure::Block(inner) => inner,
+        SnapshotFailure::Chain(inner) => inner,
     }
     CallError {
         CallError::GasExceeded { allowance } => GasExceeded(allowance),

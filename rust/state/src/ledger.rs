@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use types::{B256, BlockId, Body, Bytes, Header, Receipt, U256};
+use types::{Account, Address, B256, BlockId, Body, Bytes, Header, Receipt, U256};
 
-use crate::{StateDiff, View};
+use crate::{StateDiff, View, roots::Lattice};
 
 /// Why the ledger could not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +87,19 @@ pub trait TrieNodes: Send + Sync {
 pub trait StateReader: View + TrieNodes {
     /// Which block's state this is; None before the genesis is written.
     fn head(&self) -> Option<BlockId>;
+
+    /// Accounts behind `after` (None: from the first), ascending by address, at most `limit` of them. Fewer than that:
+    /// there are no more.
+    fn accounts_after(&self, after: Option<Address>, limit: usize) -> Result<Vec<(Address, Account)>, LedgerError>;
+
+    /// The account's slots that are not zero, behind `after` (None: from the first), ascending, at most `limit` of them.
+    /// Fewer than that: there are no more.
+    fn slots_after(
+        &self,
+        address: &Address,
+        after: Option<U256>,
+        limit: usize,
+    ) -> Result<Vec<(U256, U256)>, LedgerError>;
 }
 
 /// How to get from a block's state back to its parent's.
@@ -96,6 +109,36 @@ pub struct ReverseDiff {
     pub diff: StateDiff,
     /// The trie nodes that the block replaced, as they were: None where there was none.
     pub nodes: Vec<(NodeKey, Option<Bytes>)>,
+}
+
+/// What a block comes to besides what its header says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Checksum of the accounts lattice hash of the state after the block.
+    pub lattice: B256,
+    /// Wei that nobody has any more since this block: base fees, blob fees, balances of destroyed accounts.
+    pub burned: U256,
+    /// Wei that the block's beneficiary got from its transactions.
+    pub fees: U256,
+    /// Sum of all burned wei up to and with this block.
+    pub burned_total: U256,
+    /// Sum of all fees up to and with this block.
+    pub fees_total: U256,
+}
+
+impl Tally {
+    /// That of a block on top of this one.
+    #[must_use]
+    pub fn next(&self, lattice: B256, burned: U256, fees: U256) -> Self {
+        let sum = |total: U256, more| total.saturating_add(more);
+        Self {
+            lattice,
+            burned,
+            fees,
+            burned_total: sum(self.burned_total, burned),
+            fees_total: sum(self.fees_total, fees),
+        }
+    }
 }
 
 /// A block with what executing it gave.
@@ -113,6 +156,8 @@ pub struct StoredBlock {
     pub receipts: Vec<Receipt>,
     /// Sum of all difficulties up to and with this block.
     pub total_difficulty: U256,
+    /// What it comes to.
+    pub tally: Tally,
 }
 
 /// One atomic step of a ledger. Parts that are empty change nothing.
@@ -130,6 +175,8 @@ pub struct Commit {
     pub reverse: Vec<(B256, ReverseDiff)>,
     /// Ways back that will not be needed again.
     pub forget_reverse: Vec<B256>,
+    /// Lattice hashes by block, of the states that can be reached: set (Some) or forgotten (None).
+    pub lattices: Vec<(B256, Option<Lattice>)>,
     /// Canonical hashes by number: set (Some) or cleared (None). Transaction and log indices follow these.
     pub canonical: Vec<(u64, Option<B256>)>,
     /// The block whose state the ledger holds after this commit.
@@ -163,6 +210,9 @@ pub trait Ledger: Send + Sync {
 
     /// The way back from a block to its parent.
     fn reverse(&self, hash: &B256) -> Result<Option<ReverseDiff>, LedgerError>;
+
+    /// The lattice hash of the state after a block; None where that state is out of reach.
+    fn lattice(&self, hash: &B256) -> Result<Option<Lattice>, LedgerError>;
 
     /// A small named value.
     fn metadata(&self, name: &str) -> Result<Option<Bytes>, LedgerError>;

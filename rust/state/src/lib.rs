@@ -16,6 +16,6 @@ pub mod roots;
 pub mod view;
 
 pub use diff::{AccountDiff, SlotDiff, StateDiff};
-pub use ledger::{Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateReader, StoredBlock, TrieNodes};
+pub use ledger::{Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateReader, StoredBlock, Tally, TrieNodes};
 pub use overlay::{AccountId, Checkpoint, EmptyAccounts, Overlay, SlotId};
 pub use view::{MemoryState, View, ViewError};

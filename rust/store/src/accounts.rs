@@ -28,7 +28,7 @@ pub(crate) fn encode_account(account: &Account) -> Bytes {
     out.into()
 }
 
-fn take_account(input: &mut Input<'_>) -> Result<Account, DecodeError> {
+pub(crate) fn take_account(input: &mut Input<'_>) -> Result<Account, DecodeError> {
     let first = input.byte()?;
     let balance_length = usize::from(first & !HAS_CODE);
     let nonce_length = usize::from(input.byte()?);

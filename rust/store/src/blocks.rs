@@ -7,22 +7,57 @@
 use std::collections::BTreeMap;
 
 use alloy_rlp::Encodable;
-use state::StoredBlock;
+use state::{StoredBlock, Tally, roots::Lattice};
 use types::{Address, B256, BlockId, Body, Bytes, Header, Log, LogData, Outcome, Receipt, U256};
 
-use crate::encoding::{DecodeError, Input, decode, owned, put_bytes, put_count, rlp};
+use crate::encoding::{DecodeError, Input, decode, owned, put_bytes, put_count, put_number, rlp};
 
-pub(crate) fn encode_header(header: &Header, total_difficulty: &U256) -> Bytes {
+/// A row of headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderRow {
+    pub(crate) header: Header,
+    pub(crate) total_difficulty: U256,
+    pub(crate) tally: Tally,
+}
+
+pub(crate) fn encode_header(header: &Header, total_difficulty: &U256, tally: &Tally) -> Bytes {
     let mut out = total_difficulty.to_be_bytes::<32>().to_vec();
+    put_tally(&mut out, tally);
     header.encode(&mut out);
     out.into()
 }
 
-pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Header, U256), DecodeError> {
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<HeaderRow, DecodeError> {
     decode(bytes, |input| {
         let total_difficulty = U256::from_be_bytes(input.array::<32>()?);
-        Ok((rlp(input)?, total_difficulty))
+        let tally = take_tally(input)?;
+        Ok(HeaderRow { header: rlp(input)?, total_difficulty, tally })
     })
+}
+
+pub(crate) fn put_tally(out: &mut Vec<u8>, tally: &Tally) {
+    out.extend_from_slice(tally.lattice.as_slice());
+    for number in [&tally.burned, &tally.fees, &tally.burned_total, &tally.fees_total] {
+        put_number(out, number);
+    }
+}
+
+pub(crate) fn take_tally(input: &mut Input<'_>) -> Result<Tally, DecodeError> {
+    Ok(Tally {
+        lattice: input.hash()?,
+        burned: input.number()?,
+        fees: input.number()?,
+        burned_total: input.number()?,
+        fees_total: input.number()?,
+    })
+}
+
+pub(crate) fn encode_lattice(lattice: &Lattice) -> Bytes {
+    lattice.to_bytes().to_vec().into()
+}
+
+pub(crate) fn decode_lattice(bytes: &[u8]) -> Result<Lattice, DecodeError> {
+    decode(bytes, |input| Ok(Lattice::from_bytes(&input.array()?)))
 }
 
 pub(crate) fn encode_body(body: &Body, senders: &[Address]) -> Bytes {
@@ -117,7 +152,11 @@ pub(crate) fn encode_id(id: &BlockId) -> Bytes {
 }
 
 pub(crate) fn decode_id(bytes: &[u8]) -> Result<BlockId, DecodeError> {
-    decode(bytes, |input| Ok(BlockId { number: input.u64()?, hash: input.hash()? }))
+    decode(bytes, take_id)
+}
+
+pub(crate) fn take_id(input: &mut Input<'_>) -> Result<BlockId, DecodeError> {
+    Ok(BlockId { number: input.u64()?, hash: input.hash()? })
 }
 
 /// What logs are looked up by.
@@ -175,9 +214,17 @@ pub(crate) fn decode_places(bytes: &[u8]) -> Result<Vec<u32>, DecodeError> {
 /// Puts a block together from its three rows.
 pub(crate) fn join(
     hash: B256,
-    (header, total_difficulty): (Header, U256),
+    HeaderRow { header, total_difficulty, tally }: HeaderRow,
     (body, senders): (Body, Vec<Address>),
     receipts: Vec<Receipt>,
 ) -> StoredBlock {
-    StoredBlock { id: BlockId { number: header.number, hash }, header, body, senders, receipts, total_difficulty }
+    StoredBlock {
+        id: BlockId { number: header.number, hash },
+        header,
+        body,
+        senders,
+        receipts,
+        total_difficulty,
+        tally,
+    }
 }

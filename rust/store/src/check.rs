@@ -6,7 +6,10 @@ use types::{Address, B256, BlockId, keccak256};
 use crate::{
     Family, SCHEMA, Snapshot,
     accounts::{decode_account, decode_node_key, decode_reverse, decode_slot, slot_of},
-    blocks::{decode_body, decode_hash, decode_header, decode_id, decode_place, decode_places, decode_receipts},
+    blocks::{
+        decode_body, decode_hash, decode_header, decode_id, decode_lattice, decode_place, decode_places,
+        decode_receipts,
+    },
     encoding::{DecodeError, Input, decode},
     migrate,
     reader::{self, HEAD},
@@ -69,7 +72,7 @@ fn at_head(snapshot: &dyn Snapshot, head: &BlockId) -> Result<(), LedgerError> {
 fn row(family: Family, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
     let named_by = |hash: B256| if key == hash.as_slice() { Ok(()) } else { Err(DecodeError::WrongName { is: hash }) };
     match family {
-        Family::Headers => named_by(decode_header(value)?.0.hash_slow()),
+        Family::Headers => named_by(decode_header(value)?.header.hash_slow()),
         Family::Bodies => decode_hash(key).and(decode_body(value).map(drop)),
         Family::Receipts => decode_hash(key).and(decode_receipts(value).map(drop)),
         Family::Canonical => decode(key, |input| input.u64()).and(decode_hash(value).map(drop)),
@@ -80,6 +83,7 @@ fn row(family: Family, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
         Family::Code => named_by(keccak256(value)),
         Family::Nodes => decode_node_key(key).map(drop),
         Family::Reverse => decode_hash(key).and(decode_reverse(value).map(drop)),
+        Family::Lattices => decode_hash(key).and(decode_lattice(value).map(drop)),
         // Nobody but their owner reads these.
         Family::Notifications | Family::Artifacts => Ok(()),
         Family::Metadata => match key {

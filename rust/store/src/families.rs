@@ -2,13 +2,13 @@
 //! there raises [`SCHEMA`] and adds a step to `migrate`.
 
 /// The version of everything on disk.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// An ordered map of its own inside a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Family {
-    /// Block hash → total difficulty and header.
+    /// Block hash → total difficulty, tally and header.
     Headers,
     /// Block hash → senders and body.
     Bodies,
@@ -30,6 +30,8 @@ pub enum Family {
     Nodes,
     /// Block hash → how to get back to its parent's state.
     Reverse,
+    /// Block hash → lattice hash of the state after it, all lanes of it.
+    Lattices,
     /// What those who follow the chain are told; kept until they have read it.
     Notifications,
     /// Large values by hash, in pieces.
@@ -40,7 +42,7 @@ pub enum Family {
 
 impl Family {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Headers,
         Self::Bodies,
         Self::Receipts,
@@ -52,6 +54,7 @@ impl Family {
         Self::Code,
         Self::Nodes,
         Self::Reverse,
+        Self::Lattices,
         Self::Notifications,
         Self::Artifacts,
         Self::Metadata,
@@ -71,6 +74,7 @@ impl Family {
             Self::Code => "code",
             Self::Nodes => "nodes",
             Self::Reverse => "reverse",
+            Self::Lattices => "lattices",
             Self::Notifications => "notifications",
             Self::Artifacts => "artifacts",
             Self::Metadata => "metadata",

@@ -6,15 +6,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use state::{Commit, Ledger, LedgerError, ReverseDiff, StateDiff, StateReader, StoredBlock};
+use state::{Commit, Ledger, LedgerError, ReverseDiff, StateDiff, StateReader, StoredBlock, roots::Lattice};
 use types::{B256, BlockId, Bytes, Header};
 
 use crate::{
     Batch, Check, Family, KEY_BYTES_MAX, Kv, Lmdb, LogName, Memory, Options, Snapshot, Stat,
     accounts::{decode_reverse, encode_account, encode_reverse, encode_slot, node_key, slot_key},
     blocks::{
-        decode_body, decode_header, decode_place, decode_places, decode_receipts, encode_body, encode_header,
-        encode_id, encode_place, encode_places, encode_receipts, join, log_names, number_key,
+        decode_body, decode_header, decode_lattice, decode_place, decode_places, decode_receipts, encode_body,
+        encode_header, encode_id, encode_lattice, encode_place, encode_places, encode_receipts, join, log_names,
+        number_key,
     },
     cache::Cache,
     check,
@@ -162,7 +163,11 @@ impl Writing<'_> {
         for block in blocks {
             assert_eq!(block.id.number, block.header.number, "a block is filed under its own number");
             let key = Bytes::copy_from_slice(block.id.hash.as_slice());
-            self.batch.put(Family::Headers, key.clone(), encode_header(&block.header, &block.total_difficulty));
+            self.batch.put(
+                Family::Headers,
+                key.clone(),
+                encode_header(&block.header, &block.total_difficulty, &block.tally),
+            );
             self.batch.put(Family::Bodies, key.clone(), encode_body(&block.body, &block.senders));
             self.batch.put(Family::Receipts, key, encode_receipts(&block.receipts));
         }
@@ -170,7 +175,7 @@ impl Writing<'_> {
 
     fn forget(&mut self, hashes: &[B256]) {
         for hash in hashes {
-            for family in [Family::Headers, Family::Bodies, Family::Receipts, Family::Reverse] {
+            for family in [Family::Headers, Family::Bodies, Family::Receipts, Family::Reverse, Family::Lattices] {
                 self.batch.delete(family, hash.to_vec());
             }
         }
@@ -182,11 +187,10 @@ impl Writing<'_> {
         let arriving: HashMap<_, _> = commit.blocks.iter().map(|block| (block.id.hash, block)).collect();
         let changes: BTreeMap<_, _> = commit.canonical.iter().copied().collect();
         for hash in &commit.forget {
-            let Some((header, _)) = row(self.before, Family::Headers, hash.as_slice(), decode_header)? else {
-                continue;
-            };
-            let is_canonical = reader::canonical(self.before, header.number)? == Some(*hash);
-            if is_canonical && !changes.contains_key(&header.number) {
+            let Some(held) = row(self.before, Family::Headers, hash.as_slice(), decode_header)? else { continue };
+            let number = held.header.number;
+            let is_canonical = reader::canonical(self.before, number)? == Some(*hash);
+            if is_canonical && !changes.contains_key(&number) {
                 self.unindex(hash)?;
             }
         }
@@ -256,6 +260,10 @@ impl Writing<'_> {
         for hash in &commit.forget_reverse {
             self.batch.delete(Family::Reverse, hash.to_vec());
         }
+        for (hash, lattice) in &commit.lattices {
+            let key = Bytes::copy_from_slice(hash.as_slice());
+            self.batch.push(Family::Lattices, key, lattice.as_ref().map(encode_lattice));
+        }
         for (name, value) in &commit.metadata {
             self.batch.push(Family::Metadata, named(name)?.into(), value.clone());
         }
@@ -294,7 +302,7 @@ impl Ledger for Store {
 
     fn header(&self, hash: &B256) -> Result<Option<Header>, LedgerError> {
         let snapshot = self.kv.snapshot()?;
-        Ok(row(&*snapshot, Family::Headers, hash.as_slice(), decode_header)?.map(|(header, _)| header))
+        Ok(row(&*snapshot, Family::Headers, hash.as_slice(), decode_header)?.map(|held| held.header))
     }
 
     fn block(&self, hash: &B256) -> Result<Option<Arc<StoredBlock>>, LedgerError> {
@@ -311,6 +319,10 @@ impl Ledger for Store {
 
     fn reverse(&self, hash: &B256) -> Result<Option<ReverseDiff>, LedgerError> {
         row(&*self.kv.snapshot()?, Family::Reverse, hash.as_slice(), decode_reverse)
+    }
+
+    fn lattice(&self, hash: &B256) -> Result<Option<Lattice>, LedgerError> {
+        row(&*self.kv.snapshot()?, Family::Lattices, hash.as_slice(), decode_lattice)
     }
 
     fn metadata(&self, name: &str) -> Result<Option<Bytes>, LedgerError> {

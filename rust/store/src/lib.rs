@@ -32,6 +32,7 @@ mod memory;
 mod migrate;
 mod options;
 mod reader;
+pub mod snapshot;
 mod sorted;
 
 pub use blocks::LogName;

@@ -1,15 +1,16 @@
 //! The state at some commit, frozen.
 
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
 use state::{LedgerError, NodeKey, StateReader, TrieNodes, View, ViewError};
 use types::{Account, Address, B256, BlockId, Bytes, EMPTY_CODE_HASH, U256};
 
 use crate::{
-    Family, Snapshot,
+    Entry, Family, Snapshot,
     accounts::{decode_account, decode_slot, node_key, slot_key, slot_of},
     blocks::{decode_hash, decode_id, number_key},
     cache::{Cache, Name},
+    encoding::decode,
 };
 
 /// Where the head's number and hash stand.
@@ -72,13 +73,14 @@ impl Frozen {
 
     fn read_slots(&self, address: &Address) -> Result<Vec<(U256, U256)>, LedgerError> {
         let entries = self.snapshot.prefixed(Family::Storage, address.as_slice());
-        let slot = |entry: Result<crate::Entry, LedgerError>| {
-            let (key, value) = entry?;
-            let decoded = slot_of(&key).and_then(|slot| Ok((slot, decode_slot(&value)?)));
-            decoded.map_err(|error| error.at(Family::Storage, &key))
-        };
-        entries.map(slot).collect()
+        entries.map(|entry| slot_entry(&entry?)).collect()
     }
+}
+
+/// A row of the storage: which slot, and what it holds.
+fn slot_entry((key, value): &Entry) -> Result<(U256, U256), LedgerError> {
+    let decoded = slot_of(key).and_then(|slot| Ok((slot, decode_slot(value)?)));
+    decoded.map_err(|error| error.at(Family::Storage, key))
 }
 
 impl View for Frozen {
@@ -124,5 +126,29 @@ impl TrieNodes for Frozen {
 impl StateReader for Frozen {
     fn head(&self) -> Option<BlockId> {
         self.head
+    }
+
+    fn accounts_after(&self, after: Option<Address>, limit: usize) -> Result<Vec<(Address, Account)>, LedgerError> {
+        let start = after.as_ref().map_or(Bound::Unbounded, |address| Bound::Excluded(address.as_slice()));
+        let page = self.snapshot.page(Family::Accounts, start, None, limit)?;
+        let account = |(key, value): &Entry| {
+            let decoded =
+                decode(key, |input| input.address()).and_then(|address| Ok((address, decode_account(value)?)));
+            decoded.map_err(|error| error.at(Family::Accounts, key))
+        };
+        page.iter().map(account).collect()
+    }
+
+    fn slots_after(
+        &self,
+        address: &Address,
+        after: Option<U256>,
+        limit: usize,
+    ) -> Result<Vec<(U256, U256)>, LedgerError> {
+        let until = crate::kv::successor(address.as_slice());
+        let start = after.map(|slot| slot_key(address, &slot));
+        let start = start.as_ref().map_or(Bound::Included(address.as_slice()), |key| Bound::Excluded(&key[..]));
+        let page = self.snapshot.page(Family::Storage, start, until.as_deref(), limit)?;
+        page.iter().map(slot_entry).collect()
     }
 }

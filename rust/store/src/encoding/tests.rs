@@ -1,7 +1,7 @@
 //! Each encoding comes back as it was, and any other bytes are an error: never a panic, never a second spelling.
 
 use proptest::{collection::vec, prelude::*};
-use state::{AccountDiff, NodeKey, ReverseDiff, SlotDiff, StateDiff};
+use state::{AccountDiff, NodeKey, ReverseDiff, SlotDiff, StateDiff, Tally, roots::Lattice};
 use types::{
     Account, Address, B256, BlockId, Body, Bytes, EMPTY_CODE_HASH, Header, Log, LogData, Outcome, Receipt, U256,
 };
@@ -54,6 +54,12 @@ fn receipt() -> impl Strategy<Value = Receipt> {
         .prop_map(|(address, topics, data)| Log { address, data: LogData::new_unchecked(topics, data) });
     (any::<u8>(), outcome, any::<u64>(), vec(log, 0..4))
         .prop_map(|(kind, outcome, cumulative_gas_used, logs)| Receipt { kind, outcome, cumulative_gas_used, logs })
+}
+
+fn tally() -> impl Strategy<Value = Tally> {
+    (hash(), number(), number(), number(), number()).prop_map(|(lattice, burned, fees, burned_total, fees_total)| {
+        Tally { lattice, burned, fees, burned_total, fees_total }
+    })
 }
 
 /// Bytes as a decoder may meet them: any, or an encoding with one byte changed, cut or added.
@@ -142,22 +148,36 @@ proptest! {
     }
 
     #[test]
-    fn headers_and_bodies_come_back(number: u64, extra in bytes(), difficulty in number(), senders in vec(address(), 0..5)) {
+    fn headers_and_bodies_come_back(
+        number: u64,
+        extra in bytes(),
+        total_difficulty in number(),
+        tally in tally(),
+        senders in vec(address(), 0..5),
+    ) {
         let header = Header { number, extra_data: extra, ..Header::default() };
-        prop_assert_eq!(decode_header(&encode_header(&header, &difficulty)), Ok((header.clone(), difficulty)));
+        let row = HeaderRow { header: header.clone(), total_difficulty, tally };
+        prop_assert_eq!(decode_header(&encode_header(&header, &total_difficulty, &tally)), Ok(row));
         let body = Body { ommers: vec![header], withdrawals: (number % 2 == 0).then(Default::default), ..Body::default() };
         prop_assert_eq!(decode_body(&encode_body(&body, &senders)), Ok((body, senders)));
     }
 
     #[test]
     fn any_bytes_are_a_header_and_a_body_or_errors(
-        header in damaged(any::<u64>().prop_map(|number| {
-            encode_header(&Header { number, ..Header::default() }, &U256::from(number))
+        header in damaged((any::<u64>(), tally()).prop_map(|(number, tally)| {
+            encode_header(&Header { number, ..Header::default() }, &U256::from(number), &tally)
         })),
         body in damaged(any::<u8>().prop_map(|byte| encode_body(&Body::default(), &[Address::repeat_byte(byte)]))),
     ) {
-        one_spelling(&header, decode_header, |(header, difficulty)| encode_header(header, difficulty))?;
+        one_spelling(&header, decode_header, |row| encode_header(&row.header, &row.total_difficulty, &row.tally))?;
         one_spelling(&body, decode_body, |(body, senders)| encode_body(body, senders))?;
+    }
+
+    #[test]
+    fn lattice_hashes_come_back(content in vec(any::<u8>(), Lattice::BYTES), cut in 0..Lattice::BYTES) {
+        let lattice = decode_lattice(&content).unwrap();
+        prop_assert_eq!(&encode_lattice(&lattice)[..], &content[..]);
+        prop_assert_eq!(decode_lattice(&content[..cut]), Err(DecodeError::Short { missing: Lattice::BYTES - cut }));
     }
 
     #[test]

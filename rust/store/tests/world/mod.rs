@@ -5,7 +5,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use execlayer_store::{Family, Store};
-use state::{AccountDiff, Commit, Ledger, MemoryState, NodeKey, ReverseDiff, SlotDiff, StateDiff, StoredBlock, View};
+use state::{
+    AccountDiff, Commit, Ledger, MemoryState, NodeKey, ReverseDiff, SlotDiff, StateDiff, StoredBlock, Tally, View,
+};
 use types::{
     Account, Address, B256, BlockId, Body, Bytes, Header, Log, LogData, Outcome, Receipt, Signature, Transaction,
     TxKind, U256, keccak256, tx::TxLegacy,
@@ -131,7 +133,15 @@ impl World {
         };
         let id = BlockId { number, hash: header.hash_slow() };
         let body = Body { transactions, ..Body::default() };
-        StoredBlock { id, header, body, senders, receipts, total_difficulty: U256::from(number) }
+        StoredBlock {
+            id,
+            header,
+            body,
+            senders,
+            receipts,
+            total_difficulty: U256::from(number),
+            tally: Tally::default(),
+        }
     }
 
     fn diff(&self, dice: &mut Dice, changes: u64) -> StateDiff {
