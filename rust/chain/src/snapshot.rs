@@ -16,9 +16,10 @@ use std::{
 };
 
 use alloy_eips::Encodable2718;
+use alloy_rlp::Decodable;
 use lru::LruCache;
 use state::{
-    AccountDiff, Commit, Ledger, SlotDiff, StateDiff, StoredBlock, View,
+    AccountDiff, Commit, Ledger, LedgerError, SlotDiff, StateDiff, StoredBlock, View,
     roots::{self, Lattice},
 };
 use store::snapshot::{
@@ -50,6 +51,9 @@ const PART_CODE_BYTES: usize = 1 << 20;
 
 /// Stands in the metadata while a snapshot is being restored: the hash of its block.
 pub(crate) const RESTORING: &str = "chain.restoring";
+
+/// Metadata of a chain that was restored: RLP of the list of headers that it was told of beside whole blocks.
+const ANCESTORS: &str = "chain.ancestors";
 
 /// Why a snapshot was not restored, or not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,8 +99,8 @@ pub enum SnapshotFailure {
     Chain(#[from] ChainError),
 }
 
-impl From<state::LedgerError> for SnapshotFailure {
-    fn from(error: state::LedgerError) -> Self {
+impl From<LedgerError> for SnapshotFailure {
+    fn from(error: LedgerError) -> Self {
         Self::Chain(error.into())
     }
 }
@@ -162,9 +166,20 @@ impl Chain {
     fn ancestors(&self, stored: &Arc<StoredBlock>) -> Result<(Vec<Header>, Vec<Arc<StoredBlock>>), ChainError> {
         let (mut headers, mut blocks) = (Vec::new(), vec![Arc::clone(stored)]);
         let mut parent = stored.header.parent_hash;
+        let mut told = None;
         for below in 1..=HASHES.min(stored.id.number) {
-            // A chain that was restored itself knows no more than it was told.
-            let Some(header) = self.ledger().header(&parent)? else { break };
+            let header = match self.ledger().header(&parent)? {
+                Some(header) => header,
+                // A chain that was restored itself knows no more than it was told.
+                None => {
+                    let told = match &mut told {
+                        Some(told) => told,
+                        none => none.insert(self.told_ancestors()?),
+                    };
+                    let Some(header) = told.remove(&parent) else { break };
+                    header
+                }
+            };
             let hash = std::mem::replace(&mut parent, header.parent_hash);
             match self.ledger().block(&hash)?.filter(|_| below <= WHOLE_BLOCKS && headers.is_empty()) {
                 Some(block) => blocks.push(block),
@@ -174,6 +189,13 @@ impl Chain {
         headers.reverse();
         blocks.reverse();
         Ok((headers, blocks))
+    }
+
+    fn told_ancestors(&self) -> Result<BTreeMap<B256, Header>, ChainError> {
+        let Some(bytes) = self.ledger().metadata(ANCESTORS)? else { return Ok(BTreeMap::new()) };
+        let headers = Vec::<Header>::decode(&mut bytes.as_ref())
+            .map_err(|error| LedgerError::Damaged(format!("the chain's ancestors: {error}")))?;
+        Ok(headers.into_iter().map(|header| (header.hash_slow(), header)).collect())
     }
 
     /// Fills an empty ledger from a snapshot, and opens the chain there. With `trusted`, only a snapshot of that block is
@@ -376,7 +398,9 @@ impl Restore<'_> {
             Part::Begin { genesis, block } => self.begin(genesis, block),
             Part::Headers(headers) => {
                 self.hashes.extend(headers.iter().map(|header| (header.number, Some(header.hash_slow()))));
-                Ok(())
+                let told = (!headers.is_empty()).then(|| alloy_rlp::encode(&headers).into());
+                let metadata = vec![(ANCESTORS.to_owned(), told)];
+                Ok(self.ledger.commit(Commit { metadata, ..Commit::default() })?)
             }
             Part::Block(block) => self.block(*block),
             Part::State { codes, accounts } => self.state(codes, accounts),
