@@ -1,7 +1,7 @@
 """The Rust side of execlayer. Checked against the module by ``mypy.stubtest``."""
 
-from collections.abc import Sequence
-from typing import Any, Self, final, overload
+from collections.abc import Iterator, Sequence
+from typing import Any, Self, TypeAlias, final, overload
 
 from typing_extensions import Buffer
 
@@ -28,6 +28,8 @@ __all__ = [
 
 __version__: str
 
+AccessList: TypeAlias = Sequence[tuple[str | bytes, Sequence[int | str | bytes]]]
+
 def reasons() -> list[tuple[str, list[str]]]: ...
 
 @final
@@ -49,7 +51,7 @@ class Key:
         max_fee_per_gas: int | None = None,
         max_priority_fee_per_gas: int | None = None,
         gas_price: int | None = None,
-        access_list: list[tuple[str, list[int | str]]] | None = None,
+        access_list: AccessList | None = None,
     ) -> bytes: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -78,7 +80,24 @@ class Chain:
     def code(self, address: str | bytes, at: int | str | bytes | None = None) -> bytes: ...
     def storage(self, address: str | bytes, slot: int | str | bytes, at: int | str | bytes | None = None) -> int: ...
     def next_nonce(self, address: str | bytes) -> int: ...
-    def estimate_gas(self, sender: str | bytes, to: str | bytes | None, value: int, data: str | bytes) -> int: ...
+    def estimate_gas(
+        self,
+        sender: str | bytes,
+        to: str | bytes | None,
+        value: int,
+        data: str | bytes,
+        access_list: AccessList | None = None,
+    ) -> int: ...
+    def call(
+        self,
+        sender: str | bytes,
+        to: str | bytes | None,
+        value: int,
+        data: str | bytes,
+        access_list: AccessList | None = None,
+        gas_limit: int | None = None,
+        at: int | str | bytes | None = None,
+    ) -> bytes: ...
     def submit(self, transactions: Sequence[bytes]) -> list[str | ExeclayerError]: ...
     def submit_packed(self, buffer: Buffer, ends: Buffer) -> list[str | ExeclayerError]: ...
     def mine(self, timestamp: int | None = None) -> Mined: ...
@@ -157,6 +176,7 @@ class Transactions:
     def __getitem__(self, index: int, /) -> Transaction: ...
     @overload
     def __getitem__(self, index: slice, /) -> list[Transaction]: ...
+    def __iter__(self) -> Iterator[Transaction]: ...
 
 @final
 class Receipts:
@@ -165,6 +185,7 @@ class Receipts:
     def __getitem__(self, index: int, /) -> Receipt: ...
     @overload
     def __getitem__(self, index: slice, /) -> list[Receipt]: ...
+    def __iter__(self) -> Iterator[Receipt]: ...
 
 @final
 class Transaction:

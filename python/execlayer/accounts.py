@@ -63,7 +63,7 @@ class Account:
         max_fee: Amount | None = None,
         tip: Amount | None = None,
         gas_price: Amount | None = None,
-        access_list: list[tuple[str, list[int | str]]] | None = None,
+        access_list: _core.AccessList | None = None,
     ) -> bytes:
         """A signed transaction's EIP-2718 bytes; nothing is sent.
 
@@ -83,7 +83,7 @@ class Account:
         amount = wei(value, "value")
         target = address_of(to)
         if gas_limit is None:
-            gas_limit = self._core.estimate_gas(self.address, target, amount, data)
+            gas_limit = self._core.estimate_gas(self.address, target, amount, data, access_list)
         return self.key.sign_transaction(
             chain_id=self._core.chain_id,
             nonce=self.nonce if nonce is None else nonce,

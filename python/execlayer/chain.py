@@ -1,7 +1,10 @@
 """A chain to script: open one, send, mine, look, go back.
 
 Everything here hands over to Rust at once; this module only gives it a shape that reads well. All calls are synchronous
-and safe from any thread; long ones let other threads run and hear Ctrl-C.
+and safe from any thread; long ones let other threads run.
+
+A call can be given up at any time: by Ctrl-C on the main thread, or on a thread of Trio's (``trio.to_thread.run_sync``)
+by cancelling the task that waits for it. It stops within moments, and the chain is as it was before the call.
 """
 
 from __future__ import annotations
@@ -17,13 +20,16 @@ from typing import Any, Self, TypeAlias, overload
 from . import _core
 from .accounts import Account, AddressLike, address_of
 from .errors import ExeclayerError, InvalidArgument
-from .units import Wei
+from .units import Amount, Wei, wei
 
 BlockName: TypeAlias = int | str | bytes
 """A height, a hash, or one of latest, pending, earliest, safe, finalized."""
 
 GenesisLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 """Path of a genesis.json of geth's form, or its content."""
+
+NOBODY = "0x" + "00" * 20
+"""Who calls where nobody is named."""
 
 KEPT_GENESIS = "genesis.json"
 """In a chain's folder: the genesis it was begun with, so that it can be opened without naming it again."""
@@ -145,6 +151,42 @@ class Chain:
     def receipt(self, transaction: str | bytes) -> _core.Receipt:
         """How a transaction ended, by its hash. *Errors*: ``UnknownTransaction`` where it is in no block."""
         return self._core.receipt(transaction)
+
+    # ---- try --------------------------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        to: AddressLike | None,
+        data: bytes | str = b"",
+        *,
+        sender: AddressLike = NOBODY,
+        value: Amount = 0,
+        access_list: _core.AccessList | None = None,
+        gas_limit: int | None = None,
+        at: BlockName = "latest",
+    ) -> bytes:
+        """What a call would return, after a block; nothing changes. Without ``to`` a contract would be created.
+
+        *Errors*: ``CallUnsuccessful`` with what a revert said in ``output``; one of
+        :class:`~execlayer.errors.TransactionRejected` where no transaction like this could be executed.
+        """
+        amount = wei(value, "value")
+        return self._core.call(address_of(sender), address_of(to), amount, data, access_list, gas_limit, at)
+
+    def estimate_gas(
+        self,
+        to: AddressLike | None,
+        data: bytes | str = b"",
+        *,
+        sender: AddressLike = NOBODY,
+        value: Amount = 0,
+        access_list: _core.AccessList | None = None,
+    ) -> int:
+        """The least gas with which a transaction would succeed in the next block.
+
+        *Errors*: as :meth:`call`, and ``GasExceeded`` where no gas suffices.
+        """
+        return self._core.estimate_gas(address_of(sender), address_of(to), wei(value, "value"), data, access_list)
 
     # ---- change -----------------------------------------------------------------------------------------------------
 

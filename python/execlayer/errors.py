@@ -39,7 +39,7 @@ class InternalError(ExeclayerError, RuntimeError):
     """A bug in execlayer: something that can't happen did. Please report it."""
 
 
-class InvalidArgument(ExeclayerError, ValueError):
+class InvalidArgument(ExeclayerError, TypeError, ValueError):
     """An argument of a call is of the wrong type or out of range."""
 
     field: str
@@ -396,6 +396,8 @@ class GasExceeded(ExeclayerError):
 class CallUnsuccessful(ExeclayerError):
     """With all the gas there is it reverts, or halts for a reason that more gas would not mend."""
 
+    output: bytes
+
 
 class InvalidOverride(ExeclayerError, ValueError):
     """Accounts that a call wants to be different in ways that contradict each other."""
@@ -539,6 +541,10 @@ class SnapshotWithoutCode(SnapshotRefused, ValueError):
 
 class SnapshotStopped(SnapshotRefused):
     """Whoever watched the progress asked to stop."""
+
+
+class Stopped(ExeclayerError):
+    """Nobody waits for the answer any more. Who gave up sees their own ``KeyboardInterrupt`` or ``trio.Cancelled``."""
 
 
 # ---- state and store ------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from ..config import Config
 from ..producer.service import produce
 from .display import Display
 
-PATIENCE_SECONDS = 0.1
-"""How long a thread stays in Rust without hearing that nobody waits for it any more."""
+A_WHILE_SECONDS = 3_600
+"""Waiting ends early when it is cancelled, so it may be long."""
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def opened(config: Config) -> Iterator[Chain]:
 
 
 async def run(config: Config, display: Display) -> None:
-    """Runs the node until SIGINT or SIGTERM, then ends in order: no new requests, the running ones, the last block.
+    """Runs the node until SIGINT or SIGTERM, then ends in order: no new requests, then the running ones.
 
     *Errors*: what opening the chain, listening or mining raises; everything else is closed then.
     """
@@ -71,7 +71,7 @@ async def _follow(
     heads = chain.core.heads()
     task_status.started()
     while True:
-        change = await trio.to_thread.run_sync(heads.wait, PATIENCE_SECONDS)
+        change = await trio.to_thread.run_sync(heads.wait, A_WHILE_SECONDS)
         if change is None:
             continue
         display.removed(len(change.removed))

@@ -15,7 +15,7 @@ from ..config import Mining
 async def produce(
     chain: Chain, mining: Mining, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Mines until it is cancelled; a block that is being made is finished first.
+    """Mines until it is cancelled; a block that is being made is given up then, and what was to stand in it waits on.
 
     *Errors*: what mining raises ends the service: a store that can't be written is nothing to be retried in a loop.
     """

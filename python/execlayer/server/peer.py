@@ -25,8 +25,8 @@ class Messages(Protocol):
 class Heads:
     """Tells many tasks that the chain's head has moved: one thread waits in the core, all peers on an event."""
 
-    WAIT_SECONDS = 0.5
-    """How long a thread stays in the core after nobody waits for it any more."""
+    WAIT_SECONDS = 3_600
+    """Waiting ends early when it is cancelled, so it may be long."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -42,7 +42,7 @@ class Heads:
         """The task that keeps the others informed; it rests until somebody asks."""
         while True:
             await self._asked.wait()
-            if await trio.to_thread.run_sync(self._session.wait, self.WAIT_SECONDS, abandon_on_cancel=True):
+            if await trio.to_thread.run_sync(self._session.wait, self.WAIT_SECONDS):
                 self._asked = trio.Event()
                 self._moved.set()
                 self._moved = trio.Event()

@@ -54,7 +54,7 @@ impl Chain {
     /// # Resources
     /// Until it is undone or [released](Self::release), the ways back of all later blocks are kept.
     pub fn anchor(&self) -> Result<Anchor, ChainError> {
-        let mut writer = self.lock_writer();
+        let mut writer = self.take_turn()?;
         let anchors = &mut writer.anchors;
         if anchors.set.len() >= ANCHORS_MAX {
             return Err(ChainError::TooManyAnchors(ANCHORS_MAX));
@@ -71,7 +71,7 @@ impl Chain {
     /// # Errors
     /// [`ChainError::UnknownAnchor`]; nothing has changed then.
     pub fn undo(&self, anchor: Anchor) -> Result<Arc<Head>, ChainError> {
-        let mut writer = self.lock_writer();
+        let mut writer = self.take_turn()?;
         let point = writer.anchors.set.get(&anchor.0).ok_or(ChainError::UnknownAnchor(anchor.0))?;
         let (head, pool) = (point.head, Arc::clone(&point.pool));
         let added = writer.anchors.set.range(anchor.0..).flat_map(|(_, point)| point.added.iter().copied()).collect();
@@ -82,13 +82,17 @@ impl Chain {
     }
 
     /// Forgets an anchor without returning to it; what came since stays. False where it is not set.
-    pub fn release(&self, anchor: Anchor) -> bool {
-        let anchors = &mut self.lock_writer().anchors;
-        let Some(point) = anchors.set.remove(&anchor.0) else { return false };
+    ///
+    /// # Errors
+    /// None but [`Stopped`](state::Stopped), while others change the chain.
+    pub fn release(&self, anchor: Anchor) -> Result<bool, ChainError> {
+        let mut writer = self.take_turn()?;
+        let anchors = &mut writer.anchors;
+        let Some(point) = anchors.set.remove(&anchor.0) else { return Ok(false) };
         // What came since it came since the one before it, too.
         if let Some((_, outer)) = anchors.set.range_mut(..anchor.0).next_back() {
             outer.added.extend(point.added);
         }
-        true
+        Ok(true)
     }
 }

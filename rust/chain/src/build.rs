@@ -80,7 +80,7 @@ impl Chain {
     /// # Errors
     /// See [`MineError`]; the chain and the pool are then as they were.
     pub fn mine(&self, options: MineOptions) -> Result<Mined, MineError> {
-        let mut writer = self.lock_writer();
+        let mut writer = self.take_turn()?;
         let draft = self.draft(&options)?;
         let pool = self.pool();
         let environment = execute::environment(&draft.header, &[]);
@@ -119,11 +119,11 @@ impl Chain {
     /// [`MineError::Transaction`] or [`MineError::Execution`] where one of them cannot stand in it: no block is made
     /// then.
     pub fn mine_batch(&self, batch: Vec<Submission>, options: MineOptions) -> Result<Mined, MineError> {
-        let recovered = submit::recover(batch).into_iter().enumerate();
+        let recovered = submit::recover(batch)?.into_iter().enumerate();
         let transactions: Vec<Recovered> = recovered
             .map(|(index, recovered)| recovered.map_err(|error| MineError::Transaction { index, error: error.into() }))
             .collect::<Result<_, _>>()?;
-        let mut writer = self.lock_writer();
+        let mut writer = self.take_turn()?;
         let draft = self.draft(&options)?;
         let environment = execute::environment(&draft.header, &[]);
         let mode = execute::mode(&draft.rules);

@@ -4,7 +4,7 @@
 use evm::Rejection;
 use exec::ExecError;
 use pool::PoolError;
-use state::{LedgerError, ViewError, roots::RootError};
+use state::{LedgerError, Stopped, ViewError, roots::RootError};
 use types::{B256, BlockId, RecoverError, TransactionError};
 
 use crate::{BlockRef, GenesisError, header::Mismatch};
@@ -58,6 +58,9 @@ pub enum ChainError {
     /// The trie cannot be read.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// Nobody waits for the answer any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// Why a block was not taken. The chain is then as it was.
@@ -162,7 +165,7 @@ macro_rules! through_chain {
 }
 
 through_chain! {
-    ImportError: LedgerError, ViewError, RootError;
-    SubmitError: LedgerError, ViewError;
-    MineError: LedgerError, ViewError, RootError;
+    ImportError: LedgerError, ViewError, RootError, Stopped;
+    SubmitError: LedgerError, ViewError, Stopped;
+    MineError: LedgerError, ViewError, RootError, Stopped;
 }

@@ -8,7 +8,7 @@ use exec::{BlockOutcome, Mode};
 use kernels::recover::{self, PIECE, SignedHash, recover_addresses};
 use rayon::prelude::*;
 use state::{
-    StateDiff,
+    StateDiff, Stop, Stopped,
     roots::{self, Lattice},
 };
 use types::{Address, B256, Block, Bloom, Body, Header, Outcome, Receipt, RecoverError, Transaction, U256, Withdrawal};
@@ -112,11 +112,14 @@ pub(crate) fn block_size_bytes(block: &Block) -> usize {
 
 /// Who sent each transaction. The one place where the chain recovers senders: pieces go to all cores, one that is not
 /// worth waking another core stays here.
-pub(crate) fn recover(transactions: &[&Transaction]) -> Vec<Result<Address, RecoverError>> {
+pub(crate) fn recover(transactions: &[&Transaction]) -> Result<Vec<Result<Address, RecoverError>>, Stopped> {
     if transactions.len() <= PIECE {
-        return recover_piece(transactions);
+        return Ok(recover_piece(transactions));
     }
-    transactions.par_chunks(PIECE).flat_map_iter(recover_piece).collect()
+    let stop = Stop::current();
+    let pieces = transactions.par_chunks(PIECE).map(|piece| stop.check().map(|()| recover_piece(piece)));
+    let pieces: Vec<_> = pieces.collect::<Result<_, _>>()?;
+    Ok(pieces.concat())
 }
 
 fn recover_piece(transactions: &[&Transaction]) -> Vec<Result<Address, RecoverError>> {
@@ -170,7 +173,7 @@ mod tests {
         for length in [200, PIECE + 1, PIECE, 3, 1, 0] {
             transactions.truncate(length);
             let all: Vec<_> = transactions.iter().collect();
-            assert_eq!(recover(&all), all.iter().map(|transaction| transaction.recover()).collect::<Vec<_>>());
+            assert_eq!(recover(&all).unwrap(), all.iter().map(|transaction| transaction.recover()).collect::<Vec<_>>());
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use evm::spec::{ChainSpec, Rules};
 use pool::{Limits, Pool};
 use state::{
-    Commit, Ledger, StateDiff, StateReader, StoredBlock, Tally,
+    Commit, Ledger, StateDiff, StateReader, Stopped, StoredBlock, Tally,
     roots::{self, Lattice},
 };
 use types::{B256, BlockId, Header, U256};
@@ -20,6 +20,7 @@ use crate::{
     notify::Signal,
     reorg::{Layers, Records},
     snapshot,
+    turns::{Turn, Turns},
 };
 
 /// How far back states can be read and reorgs can go.
@@ -126,7 +127,7 @@ pub struct Chain {
     ledger: Arc<dyn Ledger>,
     head: RwLock<Arc<Head>>,
     /// Held by whoever changes the chain.
-    writer: Mutex<Writer>,
+    writer: Turns<Writer>,
     /// Copied only when it changes while an anchor holds it.
     pool: Mutex<Arc<Pool>>,
     /// Declared safe, declared final.
@@ -179,7 +180,7 @@ impl Chain {
             options,
             ledger,
             head: RwLock::new(Arc::new(head)),
-            writer: Mutex::new(Writer { records, anchors: Anchors::default() }),
+            writer: Turns::new(Writer { records, anchors: Anchors::default() }),
             pool: Mutex::new(Arc::new(Pool::new(options.pool))),
             marks: Mutex::default(),
             layers: Layers::default(),
@@ -290,9 +291,9 @@ impl Chain {
     }
 
     /// Whoever holds this is the only one to change the chain. A panic of an earlier holder left the ledger at a whole
-    /// block, so there is nothing to fear of it.
-    pub(crate) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// block, so there is nothing to fear of it. Waiting for it can be stopped.
+    pub(crate) fn take_turn(&self) -> Result<Turn<'_, Writer>, Stopped> {
+        self.writer.take()
     }
 
     pub(crate) fn lock_pool(&self) -> MutexGuard<'_, Arc<Pool>> {

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use state::{LedgerError, NodeKey, StateDiff, StateReader, TrieNodes, View, ViewError};
+use state::{LedgerError, NodeKey, StateDiff, StateReader, Stop, Stopped, TrieNodes, View, ViewError};
 use types::{Account, Address, B256, BlockId, Bytes, U256};
 
 /// What one block changed. `diff.after` and `nodes` hold what is true on the far side of the layer.
@@ -28,7 +28,8 @@ impl Layer {
     }
 }
 
-/// The state after a block, frozen. Reads as a [`View`] and as [`TrieNodes`].
+/// The state after a block, frozen. Reads as a [`View`] and as [`TrieNodes`], until the work within which it was made is
+/// asked to stop.
 #[derive(Clone)]
 pub struct BlockState {
     id: BlockId,
@@ -37,6 +38,7 @@ pub struct BlockState {
     layers: Vec<Arc<Layer>>,
     /// Hashes of the branch's own blocks, where it is not the canonical one.
     hashes: HashMap<u64, B256>,
+    stop: Stop,
 }
 
 impl BlockState {
@@ -46,7 +48,7 @@ impl BlockState {
         layers: Vec<Arc<Layer>>,
         hashes: HashMap<u64, B256>,
     ) -> Self {
-        Self { id, base, layers, hashes }
+        Self { id, base, layers, hashes, stop: Stop::current() }
     }
 
     /// Puts a change on top of all others.
@@ -111,6 +113,7 @@ impl std::fmt::Debug for BlockState {
 
 impl View for BlockState {
     fn account(&self, address: &Address) -> Result<Option<Account>, ViewError> {
+        self.stop.check()?;
         match self.layers.iter().find_map(|layer| layer.diff.account(address)) {
             Some(change) => Ok(change.after),
             None => self.base.account(address),
@@ -118,6 +121,7 @@ impl View for BlockState {
     }
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
+        self.stop.check()?;
         for layer in &self.layers {
             let Some(change) = layer.diff.account(address) else { continue };
             if let Ok(index) = change.slots.binary_search_by_key(slot, |entry| entry.key) {
@@ -157,10 +161,15 @@ impl View for BlockState {
         }
         Ok(!self.slots(address)?.is_empty())
     }
+
+    fn check(&self) -> Result<(), Stopped> {
+        self.stop.check()
+    }
 }
 
 impl TrieNodes for BlockState {
     fn node(&self, key: &NodeKey) -> Result<Option<Bytes>, LedgerError> {
+        self.stop.check()?;
         match self.layers.iter().find_map(|layer| layer.node(key)) {
             Some(node) => Ok(node.clone()),
             None => self.base.node(key),

@@ -8,6 +8,7 @@ use std::{
 
 use alloy_rlp::{Decodable, Encodable};
 use evm::{Fork, spec::Rules};
+use exec::ExecError;
 use state::StoredBlock;
 use types::{Block, BlockId, Header, Recovered, keccak256};
 
@@ -60,7 +61,7 @@ impl Chain {
     /// [`ImportError`] says what is wrong, with both values. The chain is then as it was.
     pub fn import(&self, block: Block) -> Result<Imported, ImportError> {
         let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
-        let mut writer = self.lock_writer();
+        let mut writer = self.take_turn()?;
         if self.ledger().header(&id.hash)?.is_some() {
             return Ok(Imported::Known);
         }
@@ -158,7 +159,7 @@ impl Chain {
 
         let transactions: Vec<_> = block.body.transactions.iter().collect();
         let mut senders = Vec::with_capacity(transactions.len());
-        for (index, sender) in execute::recover(&transactions).into_iter().enumerate() {
+        for (index, sender) in execute::recover(&transactions)?.into_iter().enumerate() {
             senders.push(sender.map_err(|error| ImportError::Sender { block: id, index, error })?);
         }
         let recovered = block.body.transactions.iter().zip(&senders);
@@ -169,8 +170,13 @@ impl Chain {
         let environment = execute::environment(header, &block.body.ommers);
         let withdrawals = execute::withdrawals(&block.body);
         let mode = execute::mode(&rules);
-        let outcome = exec::execute(&rules, &environment, &recovered, withdrawals, &before, mode)
-            .map_err(|error| ImportError::Execution { block: id, error })?;
+        let outcome =
+            exec::execute(&rules, &environment, &recovered, withdrawals, &before, mode).map_err(
+                |error| match error {
+                    ExecError::View(error) => error.into(),
+                    error => ImportError::Execution { block: id, error },
+                },
+            )?;
         let mut concluded = execute::conclude(&before, self.lattice_of(parent.id)?, outcome)?;
         compare(header, &concluded, &rules).map_err(wrong)?;
         let stored = StoredBlock {

@@ -16,8 +16,9 @@
 //! ```
 //!
 //! Invariants: a block that is refused leaves no trace; the ledger changes by one atomic commit per step, so that a
-//! crash at any point leaves a whole block; the head that is published is always one that the ledger holds. No clock and
-//! no random source is read here: whoever mines says what time it is.
+//! crash at any point leaves a whole block; the head that is published is always one that the ledger holds. Work within a
+//! [`Stop`] that was asked ends at the next such place, and has then done nothing. No clock and no random source is read
+//! here: whoever mines says what time it is.
 
 mod anchor;
 mod build;
@@ -36,6 +37,7 @@ mod recovery;
 mod reorg;
 mod snapshot;
 mod submit;
+mod turns;
 
 pub use anchor::Anchor;
 pub use build::{MineOptions, Mined};
@@ -52,6 +54,6 @@ pub use snapshot::{SnapshotFailure, SnapshotSummary, verify_snapshot};
 pub use submit::Submission;
 
 // What stands on the chain speaks in these words, and reaches them through here.
-pub use state::{Ledger, StoredBlock, View, ViewError};
+pub use state::{Ledger, Stop, Stopped, StoredBlock, View, ViewError};
 pub use store::Store;
 pub use {evm, exec, pool, state, store, types};

@@ -13,7 +13,7 @@ use std::{
 use alloy_rlp::{Decodable, Encodable};
 use lru::LruCache;
 use state::{
-    Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateDiff, StoredBlock,
+    Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateDiff, Stop, StoredBlock,
     roots::{self, Lattice},
 };
 use types::{B256, BlockId, Bytes};
@@ -284,7 +284,9 @@ impl Chain {
         let mut commit = Commit::default();
         let mut nodes = BTreeMap::new();
         let mut state = BlockState::new(before.id, Arc::clone(&before.state), Vec::new(), HashMap::new());
+        let stop = Stop::current();
         for undone in &path.down {
+            stop.check()?;
             let reverse = self.ledger().reverse(&undone.hash)?;
             let reverse = reverse.ok_or_else(|| ChainError::StateUnavailable {
                 block: path.ancestor,
@@ -296,6 +298,7 @@ impl Chain {
             records.add_side(*undone);
         }
         for done in &path.up {
+            stop.check()?;
             let reverse = self.ledger().reverse(&done.hash)?.ok_or(ChainError::UnknownBlock((*done).into()))?;
             let diff = reverse.diff.inverse();
             let update = roots::trie::apply(&state, &diff)?;

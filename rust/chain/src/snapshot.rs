@@ -19,7 +19,7 @@ use alloy_eips::Encodable2718;
 use alloy_rlp::Decodable;
 use lru::LruCache;
 use state::{
-    AccountDiff, Commit, Ledger, LedgerError, SlotDiff, StateDiff, StoredBlock, View,
+    AccountDiff, Commit, Ledger, LedgerError, SlotDiff, StateDiff, Stop, StoredBlock, View,
     roots::{self, Lattice},
 };
 use store::snapshot::{
@@ -230,6 +230,7 @@ impl Chain {
             summary: SnapshotSummary::default(),
         };
         while let Some(part) = reader.next_part()? {
+            Stop::current().check().map_err(ChainError::from)?;
             let ended = matches!(part, Part::End { .. });
             restore.take(part, reader.offset())?;
             restore.summary.bytes = reader.offset();
@@ -314,6 +315,7 @@ impl<W: Write> Export<'_, W> {
         let (codes, accounts) = (std::mem::take(&mut self.codes), std::mem::take(&mut self.accounts));
         (self.entries, self.code_bytes) = (0, 0);
         self.summary.bytes = self.writer.write(&Part::State { codes, accounts })?;
+        Stop::current().check().map_err(ChainError::from)?;
         if (self.progress)(&self.summary) { Ok(()) } else { Err(SnapshotFailure::Stopped) }
     }
 }
@@ -434,7 +436,7 @@ impl Restore<'_> {
         let receipts = roots::ordered_root(stored.receipts.iter().map(Encodable2718::encoded_2718));
         same(Field::ReceiptsRoot, receipts, header.receipts_root).map_err(wrong)?;
         let transactions: Vec<_> = stored.body.transactions.iter().collect();
-        let recovered = execute::recover(&transactions).into_iter().enumerate();
+        let recovered = execute::recover(&transactions).map_err(ChainError::from)?.into_iter().enumerate();
         let senders = recovered.map(|(index, sender)| {
             sender.map_err(|error| SnapshotFailure::Block(ImportError::Sender { block: id, index, error }))
         });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use evm::{Rejection, validate};
 use pool::Pool;
+use state::{Stop, Stopped};
 use types::{B256, Bytes, Recovered, Transaction};
 
 use crate::{Chain, ChainError, Head, SubmitError, execute, reorg::Path};
@@ -39,14 +40,21 @@ impl From<Recovered> for Submission {
 
 impl Chain {
     /// Takes transactions into the pool. Each is answered for itself, in order: its hash, or why it was not taken.
+    ///
+    /// Work that was asked to stop takes no more of them: what is left is answered with `Stopped`.
     pub fn submit(&self, batch: Vec<Submission>) -> Vec<Result<B256, SubmitError>> {
-        let recovered = recover(batch);
+        let (stop, length) = (Stop::current(), batch.len());
+        let recovered = recover(batch).unwrap_or_else(|stopped| vec![Err(stopped.into()); length]);
         // What settles the pool after the head has moved waits for this lock, so no transaction is admitted by a
         // state that the pool has already left behind.
         let mut pool = self.lock_pool();
         let head = self.head();
         let pool = Arc::make_mut(&mut pool);
-        recovered.into_iter().map(|recovered| self.admit(pool, &head, recovered?)).collect()
+        let admit = |recovered: Result<_, SubmitError>| {
+            stop.check()?;
+            self.admit(pool, &head, recovered?)
+        };
+        recovered.into_iter().map(admit).collect()
     }
 
     fn admit(&self, pool: &mut Pool, head: &Head, recovered: Recovered) -> Result<B256, SubmitError> {
@@ -117,7 +125,7 @@ impl Chain {
 }
 
 /// Decodes what is bytes, and finds the senders of all that have none, together.
-pub(crate) fn recover(batch: Vec<Submission>) -> Vec<Result<Recovered, SubmitError>> {
+pub(crate) fn recover(batch: Vec<Submission>) -> Result<Vec<Result<Recovered, SubmitError>>, Stopped> {
     let decoded: Vec<Result<Submission, SubmitError>> = batch
         .into_iter()
         .map(|submission| match submission {
@@ -132,8 +140,8 @@ pub(crate) fn recover(batch: Vec<Submission>) -> Vec<Result<Recovered, SubmitErr
             _ => None,
         })
         .collect();
-    let mut senders = execute::recover(&unknown).into_iter();
-    decoded
+    let mut senders = execute::recover(&unknown)?.into_iter();
+    let recovered = decoded
         .into_iter()
         .map(|submission| match submission? {
             Submission::Recovered(recovered) => Ok(recovered),
@@ -143,5 +151,6 @@ pub(crate) fn recover(batch: Vec<Submission>) -> Vec<Result<Recovered, SubmitErr
             }
             Submission::Raw(_) => unreachable!("bytes were decoded"),
         })
-        .collect()
+        .collect();
+    Ok(recovered)
 }

@@ -20,6 +20,9 @@ use crate::{
 /// Calls within calls.
 const DEPTH_LIMIT: usize = 1_024;
 
+/// Gas after which a frame that jumps looks whether it is to stop: a fraction of a millisecond of any code.
+const GAS_BETWEEN_CHECKS: u64 = 1 << 16;
+
 /// Most bytes of code, from Spurious Dragon on (EIP-170).
 const CODE_LIMIT: usize = 24_576;
 
@@ -153,6 +156,8 @@ pub(crate) struct Frame {
     pub(crate) step: usize,
     /// Why the analysed form was left.
     pub(crate) exit: Option<Exit>,
+    /// With less gas than this, the next jump looks whether to stop.
+    check_below: u64,
     /// Where the answer goes that this frame waits for.
     waiting: (usize, usize),
     pub(crate) depth: usize,
@@ -246,6 +251,7 @@ impl Machine<'_, '_> {
 
     /// Begins a message, in the sight of whoever watches.
     fn open(&mut self, message: Message, depth: usize) -> Result<Opened, Fault> {
+        self.overlay.view().check().map_err(ViewError::from)?;
         if let Some(tracer) = &mut self.tracer {
             tracer.enter(&message, depth + 1);
         }
@@ -394,6 +400,7 @@ impl Frame {
             stack,
             memory,
             gas: message.gas,
+            check_below: message.gas.saturating_sub(GAS_BETWEEN_CHECKS),
             pc: 0,
             code,
             message,
@@ -437,6 +444,20 @@ impl Frame {
             }
             None => Err(HaltReason::OutOfGas.into()),
         }
+    }
+
+    /// Whether it is time to look if this is to stop. Jumps ask: no code runs for long without them or calls.
+    #[inline(always)]
+    pub(crate) fn check_is_due(&self) -> bool {
+        self.gas < self.check_below
+    }
+
+    /// Looks.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn check_now(&mut self, machine: &Machine<'_, '_>) -> Flow {
+        self.check_below = self.gas.saturating_sub(GAS_BETWEEN_CHECKS);
+        machine.overlay.view().check().map_err(|stopped| ViewError::from(stopped).into())
     }
 
     /// Pays for started words.

@@ -213,6 +213,12 @@ macro_rules! sequence {
                 Ok(Bound::new(py, self.item(place as usize))?.into_any())
             }
 
+            fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                let builtins = slf.py().import("builtins")?;
+                let places = builtins.call_method1("range", (slf.get().length(),))?;
+                builtins.call_method1("map", (slf.getattr("__getitem__")?, places))
+            }
+
             fn __repr__(&self) -> String {
                 format!("<{} {}>", self.length(), stringify!($name).to_lowercase())
             }

@@ -8,9 +8,9 @@ use std::{
 
 use chain::{
     Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Options, Store, Submission,
-    SubmitError,
-    exec::call::{BlockOverrides, CallRequest},
-    types::{B256, Bytes, Key},
+    evm::Outcome,
+    exec::call::{BlockOverrides, CallError, CallRequest},
+    types::{Bytes, Key},
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -22,7 +22,7 @@ use crate::{
     block::PyBlock,
     convert::{argument, int, wei},
     enter,
-    error::{CallFailed, Closed, Reason, UnknownTransaction},
+    error::{CallFailed, Closed, Never, Reason, UnknownTransaction},
     heads::PyHeads,
     key::PyKey,
     mined::PyMined,
@@ -42,12 +42,13 @@ impl PyChain {
 
     fn open_on(
         py: Python<'_>,
-        genesis: Option<&str>,
+        genesis: Option<&Bound<'_, PyAny>>,
         ledger: impl FnOnce() -> Result<Arc<dyn Ledger>, ChainError> + Send,
     ) -> PyResult<Self> {
-        let opened = enter::long(py, |_| {
+        let genesis = genesis.map(|genesis| argument("genesis", genesis).text()).transpose()?;
+        let opened = enter::long(py, || {
             // The genesis first: a wrong one must not leave an empty store behind.
-            let genesis = genesis.map_or_else(|| Ok(Genesis::dev([])), Genesis::from_json)?;
+            let genesis = genesis.as_deref().map_or_else(|| Ok(Genesis::dev([])), Genesis::from_json)?;
             Chain::open(ledger()?, genesis, Options::default())
         });
         Ok(Self(RwLock::new(Some(opened?))))
@@ -92,6 +93,27 @@ fn block_ref(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<BlockRef>
     }
 }
 
+/// A call as its arguments say.
+fn call_request(
+    sender: &Bound<'_, PyAny>,
+    to: Option<&Bound<'_, PyAny>>,
+    value: &Bound<'_, PyAny>,
+    data: &Bound<'_, PyAny>,
+    access_list: Option<&Bound<'_, PyAny>>,
+) -> PyResult<CallRequest> {
+    Ok(CallRequest {
+        from: argument("sender", sender).address()?,
+        to: to.map(|to| argument("to", to).address()).transpose()?,
+        value: argument("value", value).u256()?,
+        input: argument("data", data).bytes()?,
+        access_list: access_list
+            .map(|list| argument("access_list", list).access_list())
+            .transpose()?
+            .unwrap_or_default(),
+        ..CallRequest::default()
+    })
+}
+
 /// A block at this time; where none is given, at the clock's, but after the head's.
 fn mine_options(chain: &Chain, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<MineOptions> {
     let given = timestamp.map(|timestamp| argument("timestamp", timestamp).u64()).transpose()?;
@@ -99,21 +121,10 @@ fn mine_options(chain: &Chain, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult
     Ok(MineOptions::at(given.unwrap_or_else(|| now().max(chain.head().header.timestamp.saturating_add(1)))))
 }
 
-/// Transactions of a batch that are handed over together: after each portion a batch can be stopped.
-const PORTION: usize = 1024;
-
-fn submit_all(py: Python<'_>, chain: &Chain, batch: Vec<Bytes>) -> PyResult<Vec<Result<B256, SubmitError>>> {
-    enter::long(py, |stop| {
-        let mut answers = Vec::with_capacity(batch.len());
-        let mut rest = batch.into_iter().map(Submission::Raw).peekable();
-        while rest.peek().is_some() && !stop.is_asked() {
-            answers.extend(chain.submit(rest.by_ref().take(PORTION).collect()));
-        }
-        Ok::<_, ChainError>(answers)
-    })
-}
-
-fn answers_to_python<'py>(py: Python<'py>, answers: Vec<Result<B256, SubmitError>>) -> PyResult<Bound<'py, PyList>> {
+/// Into the pool with them; for each its hash, or the exception that says why not.
+fn submit_all<'py>(py: Python<'py>, chain: &Chain, batch: Vec<Bytes>) -> PyResult<Bound<'py, PyList>> {
+    let batch = batch.into_iter().map(Submission::Raw).collect();
+    let answers = enter::long(py, || Ok::<_, Never>(chain.submit(batch)))?;
     let list = PyList::empty(py);
     for answer in answers {
         match answer {
@@ -129,15 +140,16 @@ impl PyChain {
     /// A chain in memory. Without a genesis (JSON, as geth writes it) it is the development chain.
     #[staticmethod]
     #[pyo3(signature = (genesis=None))]
-    fn memory(py: Python<'_>, genesis: Option<&str>) -> PyResult<Self> {
+    fn memory(py: Python<'_>, genesis: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         Self::open_on(py, genesis, || Ok(Arc::new(Store::memory())))
     }
 
     /// The chain in a folder.
     #[staticmethod]
     #[pyo3(signature = (path, genesis=None))]
-    fn open(py: Python<'_>, path: &str, genesis: Option<&str>) -> PyResult<Self> {
-        Self::open_on(py, genesis, || Ok(Arc::new(Store::open(Path::new(path), chain::store::Options::default())?)))
+    fn open(py: Python<'_>, path: &Bound<'_, PyAny>, genesis: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let path = argument("path", path).text()?;
+        Self::open_on(py, genesis, || Ok(Arc::new(Store::open(Path::new(&path), chain::store::Options::default())?)))
     }
 
     /// Lets go of the chain; a folder is free when those who follow it or serve it have let go, too.
@@ -246,10 +258,9 @@ impl PyChain {
     }
 
     /// Takes transactions to wait for a block: for each its hash, or why not.
-    fn submit<'py>(&self, py: Python<'py>, transactions: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
-        let raw = transactions.iter().map(|raw| argument("transaction", raw).bytes());
-        let batch = raw.collect::<PyResult<_>>()?;
-        answers_to_python(py, submit_all(py, &*self.chain(py)?, batch)?)
+    fn submit<'py>(&self, py: Python<'py>, transactions: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let batch = argument("transactions", transactions).transactions()?;
+        submit_all(py, &*self.chain(py)?, batch)
     }
 
     /// As `submit`, of transactions that lie one after the other in a buffer.
@@ -273,10 +284,11 @@ impl PyChain {
         if start != packed.len() {
             return Err(wrong());
         }
-        answers_to_python(py, submit_all(py, &*self.chain(py)?, batch)?)
+        submit_all(py, &*self.chain(py)?, batch)
     }
 
     /// The least gas with which a transaction would succeed on top of the head.
+    #[pyo3(signature = (sender, to, value, data, access_list=None))]
     fn estimate_gas(
         &self,
         py: Python<'_>,
@@ -284,19 +296,39 @@ impl PyChain {
         to: Option<&Bound<'_, PyAny>>,
         value: &Bound<'_, PyAny>,
         data: &Bound<'_, PyAny>,
+        access_list: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let request = CallRequest {
-            from: argument("sender", sender).address()?,
-            to: to.map(|to| argument("to", to).address()).transpose()?,
-            value: argument("value", value).u256()?,
-            input: argument("data", data).bytes()?,
-            ..CallRequest::default()
-        };
+        let request = call_request(sender, to, value, data, access_list)?;
         let chain = self.chain(py)?;
-        enter::long(py, |_| {
+        enter::long(py, || {
             let desk = chain.desk(BlockRef::Pending, &BlockOverrides::default())?;
             Ok::<_, CallFailed>(desk.estimate_gas(&request)?)
         })
+    }
+
+    /// What a call would return on the state after a block.
+    #[pyo3(signature = (sender, to, value, data, access_list=None, gas_limit=None, at=None))]
+    #[expect(clippy::too_many_arguments, reason = "as many as a call has fields")]
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        sender: &Bound<'py, PyAny>,
+        to: Option<&Bound<'py, PyAny>>,
+        value: &Bound<'py, PyAny>,
+        data: &Bound<'py, PyAny>,
+        access_list: Option<&Bound<'py, PyAny>>,
+        gas_limit: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut request = call_request(sender, to, value, data, access_list)?;
+        request.gas_limit = gas_limit.map(|limit| argument("gas_limit", limit).u64()).transpose()?;
+        let at = at.map_or(Ok(BlockRef::Latest), |at| block_ref("at", at))?;
+        let chain = self.chain(py)?;
+        let output = enter::long(py, || match chain.desk(at, &BlockOverrides::default())?.call(&request)?.outcome {
+            Outcome::Success { output, .. } => Ok(output),
+            outcome => Err(CallFailed::from(CallError::Unsuccessful(outcome))),
+        })?;
+        Ok(PyBytes::new(py, &output))
     }
 
     /// Makes a block of what waits.
@@ -304,7 +336,7 @@ impl PyChain {
     fn mine(&self, py: Python<'_>, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<PyMined> {
         let chain = self.chain(py)?;
         let options = mine_options(&chain, timestamp)?;
-        enter::long(py, |_| chain.mine(options)).map(PyMined)
+        enter::long(py, || chain.mine(options)).map(PyMined)
     }
 
     /// Makes a block of exactly these transactions.
@@ -312,21 +344,21 @@ impl PyChain {
     fn mine_batch(
         &self,
         py: Python<'_>,
-        transactions: Vec<Bound<'_, PyAny>>,
+        transactions: &Bound<'_, PyAny>,
         timestamp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyMined> {
-        let raw = transactions.iter().map(|raw| argument("transaction", raw).bytes().map(Submission::Raw));
-        let batch = raw.collect::<PyResult<_>>()?;
+        let batch = argument("transactions", transactions).transactions()?;
+        let batch = batch.into_iter().map(Submission::Raw).collect();
         let chain = self.chain(py)?;
         let options = mine_options(&chain, timestamp)?;
-        enter::long(py, |_| chain.mine_batch(batch, options)).map(PyMined)
+        enter::long(py, || chain.mine_batch(batch, options)).map(PyMined)
     }
 
     /// Takes a block's RLP.
     fn import_block(&self, py: Python<'_>, raw: &Bound<'_, PyAny>) -> PyResult<PyBlock> {
         let raw = argument("raw", raw).bytes()?;
         let chain = self.chain(py)?;
-        enter::long(py, |_| {
+        enter::long(py, || {
             let (id, _) = chain.import_rlp(&raw)?;
             Ok::<_, chain::ImportError>(chain.block(id.into())?)
         })
@@ -336,20 +368,21 @@ impl PyChain {
     /// Sets a point to return to.
     fn anchor(&self, py: Python<'_>) -> PyResult<u64> {
         let chain = self.chain(py)?;
-        enter::quick(py, || chain.anchor()).map(|anchor| anchor.0)
+        enter::long(py, || chain.anchor()).map(|anchor| anchor.0)
     }
 
     /// Returns to a point and forgets what came since.
     fn undo(&self, py: Python<'_>, anchor: &Bound<'_, PyAny>) -> PyResult<()> {
         let anchor = Anchor(argument("anchor", anchor).u64()?);
         let chain = self.chain(py)?;
-        enter::long(py, |_| chain.undo(anchor)).map(drop)
+        enter::long(py, || chain.undo(anchor)).map(drop)
     }
 
     /// Forgets a point; False where it is not set.
     fn release(&self, py: Python<'_>, anchor: &Bound<'_, PyAny>) -> PyResult<bool> {
         let anchor = Anchor(argument("anchor", anchor).u64()?);
-        Ok(self.chain(py)?.release(anchor))
+        let chain = self.chain(py)?;
+        enter::long(py, || chain.release(anchor))
     }
 
     /// Follows the head from here on.

@@ -3,11 +3,11 @@
 //! Addresses are checksummed text, hashes `0x` text, data `bytes`, amounts `execlayer.Wei`, which is an `int`. Where an
 //! address, hash or data is taken, text in hex and bytes will both do.
 
-use chain::types::{Address, B256, Bytes, U256, primitives::hex};
+use chain::types::{AccessList, AccessListItem, Address, B256, Bytes, U256, primitives::hex};
 use pyo3::{
     prelude::*,
     sync::PyOnceLock,
-    types::{PyBytes, PyInt, PyString, PyType},
+    types::{PyBool, PyBytes, PyInt, PyString, PyType},
 };
 
 use crate::error::invalid_argument;
@@ -88,9 +88,35 @@ impl<'py> Argument<'_, 'py> {
         self.octets("bytes, or text in hex with 0x").map(Bytes::from)
     }
 
+    /// Text.
+    pub(crate) fn text(&self) -> PyResult<String> {
+        self.value.extract().map_err(|_| self.wrong("text"))
+    }
+
+    /// Several transactions, each as its EIP-2718 bytes.
+    pub(crate) fn transactions(&self) -> PyResult<Vec<Bytes>> {
+        let items: Vec<Bound<'_, PyAny>> =
+            self.value.extract().map_err(|_| self.wrong("a sequence of transactions' bytes"))?;
+        items.iter().map(|item| argument("transaction", item).bytes()).collect()
+    }
+
+    /// `[(address, [slot, …]), …]`.
+    pub(crate) fn access_list(&self) -> PyResult<AccessList> {
+        let wrong = |_| self.wrong("a list of (address, [slot, …])");
+        let entries: Vec<(Bound<'_, PyAny>, Vec<Bound<'_, PyAny>>)> = self.value.extract().map_err(wrong)?;
+        let entries = entries.iter().map(|(address, slots)| {
+            let slots = slots.iter().map(|slot| argument("access_list slot", slot).word());
+            Ok(AccessListItem {
+                address: argument("access_list address", address).address()?,
+                storage_keys: slots.collect::<PyResult<_>>()?,
+            })
+        });
+        Ok(AccessList(entries.collect::<PyResult<_>>()?))
+    }
+
     /// Whether it is a number at all; a bool is none.
     pub(crate) fn is_int(&self) -> bool {
-        self.value.is_instance_of::<PyInt>() && !self.value.is_instance_of::<pyo3::types::PyBool>()
+        self.value.is_instance_of::<PyInt>() && !self.value.is_instance_of::<PyBool>()
     }
 
     fn number<T: for<'a> FromPyObject<'a, 'py>>(&self, expected: &str) -> PyResult<T> {

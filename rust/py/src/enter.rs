@@ -2,102 +2,121 @@
 //!
 //! - [`quick`]: for calls that take less than about 50 µs. The interpreter lock is kept: letting it go and taking it
 //!   again costs more than others could win.
-//! - [`long`]: for everything else. The lock is let go. On the main thread the work goes to a thread of its own, so that
-//!   Ctrl-C is heard within [`SIGNAL_POLL`] while it runs; elsewhere it runs where it was called.
+//! - [`long`]: for everything else. The lock is let go. Where somebody may give up on the answer (see [`Patience`]), the
+//!   work goes to a thread of its own, so that this is heard within [`POLL`] and the work stopped; elsewhere it runs where
+//!   it was called.
 //! - [`wait`]: for what only waits.
 //!
 //! What always holds: an error becomes the Python class of its reason (see `error.rs`), a panic becomes `InternalError`
-//! and goes no further. Work that is asked to stop and can't is waited for: nothing of it is left running when Python
-//! sees the `KeyboardInterrupt`, and a block is in the chain as a whole or not at all.
+//! and goes no further. Work that is stopped is waited for: nothing of it is left running when Python sees the
+//! `KeyboardInterrupt`, and a block is in the chain as a whole or not at all.
 
 use std::{
     any::Any,
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc::{RecvTimeoutError, sync_channel},
-    },
+    sync::mpsc::{RecvTimeoutError, sync_channel},
     thread,
     time::{Duration, Instant},
 };
 
-use pyo3::prelude::*;
+use chain::Stop;
+use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
 use crate::error::{Reason, internal};
 
-/// How often the main thread looks for signals during a long call; a person can't tell it from at once.
-const SIGNAL_POLL: Duration = Duration::from_millis(20);
+/// How often a long call looks whether to give up; a person can't tell it from at once.
+const POLL: Duration = Duration::from_millis(20);
 
-/// Stack of the thread that works for the main thread: as much as the main thread has on Linux.
+/// Stack of the thread that works for another one: as much as the main thread has on Linux.
 const STACK_BYTES: usize = 8 << 20;
-
-/// Tells long work that nobody waits for it any more. Work that can be cut looks at it between two pieces.
-#[derive(Debug, Default)]
-pub(crate) struct Stop(AtomicBool);
-
-impl Stop {
-    pub(crate) fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// Runs work of less than about 50 µs with the interpreter lock held.
 pub(crate) fn quick<T, E: Reason>(py: Python<'_>, work: impl FnOnce() -> Result<T, E>) -> PyResult<T> {
     settle(py, catch_unwind(AssertUnwindSafe(work)))
 }
 
-/// Runs work of any length without the interpreter lock, and hears Ctrl-C meanwhile on the main thread.
-pub(crate) fn long<T, E>(py: Python<'_>, work: impl FnOnce(&Stop) -> Result<T, E> + Send) -> PyResult<T>
+/// Runs work of any length without the interpreter lock, stopped where the caller gives up on it.
+pub(crate) fn long<T, E>(py: Python<'_>, work: impl FnOnce() -> Result<T, E> + Send) -> PyResult<T>
 where
     T: Send,
     E: Reason + Send,
 {
-    let stop = Stop::default();
-    let caught = || catch_unwind(AssertUnwindSafe(|| work(&stop)));
-    if !is_main_thread(py) {
+    let caught = || catch_unwind(AssertUnwindSafe(work));
+    let Some(patience) = Patience::of_caller(py)? else {
         let done = py.detach(caught);
         return settle(py, done);
-    }
-    match py.detach(|| aside(caught, &stop)) {
-        (_, Some(interrupt)) => Err(interrupt),
+    };
+    match py.detach(|| aside(caught, &patience)) {
+        (_, Some(given_up)) => Err(given_up),
         (Some(done), None) => settle(py, done),
         (None, None) => Err(internal(py, "no thread could be started for the work")),
     }
 }
 
-/// Runs the work on a thread of its own and looks for signals until it is done. The first exception that a signal
-/// handler raises asks the work to stop. None for the outcome: no thread could be started, and nothing was done.
-fn aside<T: Send>(work: impl FnOnce() -> T + Send, stop: &Stop) -> (Option<T>, Option<PyErr>) {
-    let mut interrupt = None;
+/// Runs the work on a thread of its own until it is done, and stops it when patience ends: with which exception it did
+/// is the second answer. None for the outcome: no thread could be started, and nothing was done.
+fn aside<T: Send>(work: impl FnOnce() -> T + Send, patience: &Patience) -> (Option<T>, Option<PyErr>) {
+    let (stop, mut given_up) = (Stop::new(), None);
+    let within = &stop;
     let done = thread::scope(|scope| {
         let (sender, receiver) = sync_channel(1);
         // The receiver waits for this, whatever happens: it can't fail.
-        let deliver = move || drop(sender.send(work()));
+        let deliver = move || drop(sender.send(within.within(work)));
         let worker = thread::Builder::new().name("execlayer".to_owned()).stack_size(STACK_BYTES);
         worker.spawn_scoped(scope, deliver).ok()?;
         loop {
-            match receiver.recv_timeout(SIGNAL_POLL) {
+            match receiver.recv_timeout(POLL) {
                 Ok(done) => return Some(done),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if interrupt.is_some() => {}
+                Err(RecvTimeoutError::Timeout) if given_up.is_some() => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                    if let Err(raised) = Python::attach(|py| patience.check(py)) {
                         stop.ask();
-                        interrupt = Some(raised);
+                        given_up = Some(raised);
                     }
                 }
             }
         }
     });
-    (done, interrupt)
+    (done, given_up)
 }
 
-/// Waits for something to happen, in slices short enough that Ctrl-C is heard between them; no thread is needed for
+/// How a caller gives up on an answer: by Ctrl-C, which Python hears on its main thread, or by the cancellation of a
+/// Trio task for which this thread works. Other threads always wait.
+enum Patience {
+    Signals,
+    Trio(Py<PyAny>),
+}
+
+impl Patience {
+    /// Whose patience counts here; an error where it has ended before the work began.
+    fn of_caller(py: Python<'_>) -> PyResult<Option<Self>> {
+        if is_main_thread(py) {
+            return Ok(Some(Self::Signals));
+        }
+        // Nobody has Trio's threads who has not imported Trio.
+        let modules = py.import("sys")?.getattr("modules")?;
+        let Ok(trio) = modules.get_item("trio.from_thread") else { return Ok(None) };
+        let check = trio.getattr("check_cancelled")?;
+        match check.call0() {
+            Ok(_) => Ok(Some(Self::Trio(check.unbind()))),
+            // Not a thread of Trio's.
+            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => Ok(None),
+            Err(cancelled) => Err(cancelled),
+        }
+    }
+
+    /// Raises what ends it.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Self::Signals => py.check_signals(),
+            Self::Trio(check) => check.call0(py).map(drop),
+        }
+    }
+}
+
+/// Waits for something to happen, in slices short enough that patience is asked between them; no thread is needed for
 /// that. `work` waits for at most the time that it is given.
 pub(crate) fn wait<T, E>(
     py: Python<'_>,
@@ -109,15 +128,16 @@ where
     E: Reason + Send,
 {
     let deadline = Instant::now() + timeout;
+    let patience = Patience::of_caller(py)?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let slice = if is_main_thread(py) { left.min(SIGNAL_POLL) } else { left };
+        let slice = if patience.is_some() { left.min(POLL) } else { left };
         let caught = || catch_unwind(AssertUnwindSafe(|| work(slice)));
         let done = settle(py, py.detach(caught))?;
         if done.is_some() || slice == left {
             return Ok(done);
         }
-        py.check_signals()?;
+        patience.as_ref().map_or(Ok(()), |patience| patience.check(py))?;
     }
 }
 

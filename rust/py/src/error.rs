@@ -7,8 +7,8 @@ pub(crate) use std::convert::Infallible as Never;
 use std::fmt;
 
 use chain::{
-    BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SnapshotFailure, SubmitError,
-    evm::{CustomFailure, Fault, Fork, GasError, Rejection, TransactError, spec::Cause},
+    BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SnapshotFailure, Stopped, SubmitError,
+    evm::{CustomFailure, Fault, Fork, GasError, Outcome, Rejection, TransactError, spec::Cause},
     exec::{
         ExecError,
         call::{CallError, OverrideError},
@@ -188,6 +188,8 @@ attributes! {
     Mismatch: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     Box<SubmitError>: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     SnapshotFault: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    // What a call that failed returned: the reason of a revert, nothing of a halt.
+    Outcome: value, py => Ok(PyBytes::new(py, if let Self::Revert { output } = value { output } else { &[] }).into_any());
     GasError: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     // What the function raised, where it is Python's.
     Cause: value, py => match value.value.as_ref().and_then(|value| value.downcast_ref::<PyErr>()) {
@@ -310,10 +312,15 @@ reasons! {
         PoolError::SenderFull { sender, limit } => SenderFull(sender, limit),
         PoolError::Full { tip, transactions } => PoolFull(tip, transactions),
     }
+    Stopped {
+        Stopped => Stopped(),
+    }
     ViewError {
         ViewError::Unreadable(reason) => StateUnreadable(reason),
         ViewError::Missing { accounts: _, slots: _ } => StateMissing(),
         ViewError::MissingCode(hash) => CodeMissing(hash),
+    } => {
+        ViewError::Stopped(inner) => inner,
     }
     RootError {
         RootError::Malformed { .. } | RootError::Missing(_) => TrieDamaged(),
@@ -329,6 +336,8 @@ reasons! {
         LedgerError::Setting { name, value, expected } => StoreSetting(name, value, expected),
         LedgerError::Damaged(reason) => StoreDamaged(reason),
         LedgerError::Io { action, path, reason } => StoreIo(action, path, reason),
+    } => {
+        LedgerError::Stopped(inner) => inner,
     }
     Mismatch {
         Mismatch { field, expected, actual } => HeaderMismatch(field, expected, actual),
@@ -346,6 +355,7 @@ reasons! {
         ChainError::Ledger(inner) => inner,
         ChainError::View(inner) => inner,
         ChainError::Root(inner) => inner,
+        ChainError::Stopped(inner) => inner,
     }
     SubmitError {} => {
         SubmitError::Malformed(inner) => inner,
@@ -389,7 +399,7 @@ reasons! {
     }
     CallError {
         CallError::GasExceeded { allowance } => GasExceeded(allowance),
-        CallError::Unsuccessful(_) => CallUnsuccessful(),
+        CallError::Unsuccessful(output) => CallUnsuccessful(output),
     } => {
         CallError::Rejected(inner) => inner,
         CallError::Custom(inner) => inner,

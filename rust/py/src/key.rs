@@ -1,12 +1,9 @@
 //! Secret keys: sign, and tell the address.
 
-use chain::types::{AccessList, AccessListItem, Key, Transaction, TxKind, tx};
-use pyo3::{exceptions::PyTypeError, prelude::*, types::PyBytes};
+use chain::types::{Key, Transaction, TxKind, tx};
+use pyo3::{prelude::*, types::PyBytes};
 
-use crate::{
-    convert::{Argument, argument},
-    enter,
-};
+use crate::{convert::argument, enter, error::invalid_argument};
 
 /// A secret key. It never shows itself; ask `secret` where it is needed.
 #[pyclass(name = "Key", module = "execlayer._core", frozen, eq)]
@@ -60,7 +57,7 @@ impl PyKey {
         };
         let value = argument("value", value).u256()?;
         let input = argument("data", data).bytes()?;
-        let access_list = access_list.map(|list| read_access_list(argument("access_list", list))).transpose()?;
+        let access_list = access_list.map(|list| argument("access_list", list).access_list()).transpose()?;
         let fee = |name, fee: Option<&Bound<'py, PyAny>>| fee.map(|fee| argument(name, fee).u128()).transpose();
         let cap = fee("max_fee_per_gas", max_fee_per_gas)?;
         let tip = fee("max_priority_fee_per_gas", max_priority_fee_per_gas)?;
@@ -90,7 +87,11 @@ impl PyKey {
                 let unsigned = tx::TxLegacy { chain_id: Some(chain_id), nonce, gas_price, gas_limit, to, value, input };
                 Transaction::sign(unsigned, &self.0)
             }
-            _ => return Err(PyTypeError::new_err("give max_fee_per_gas (and max_priority_fee_per_gas), or gas_price")),
+            _ => {
+                let fees = (max_fee_per_gas, max_priority_fee_per_gas, gas_price).into_pyobject(py)?;
+                let expected = "max_fee_per_gas (and max_priority_fee_per_gas), or gas_price alone";
+                return Err(invalid_argument("fees", &fees.into_any(), expected));
+            }
         };
         Ok(PyBytes::new(py, &signed.to_bytes()))
     }
@@ -103,18 +104,4 @@ impl PyKey {
         let bytes = self.0.address().into_array();
         u64::from_le_bytes(bytes[..8].try_into().expect("an address has 20 bytes"))
     }
-}
-
-/// `[(address, [slot, …]), …]`.
-fn read_access_list(list: Argument<'_, '_>) -> PyResult<AccessList> {
-    let wrong = |_| list.wrong("a list of (address, [slot, …])");
-    let entries: Vec<(Bound<'_, PyAny>, Vec<Bound<'_, PyAny>>)> = list.value().extract().map_err(wrong)?;
-    let entries = entries.iter().map(|(address, slots)| {
-        let slots = slots.iter().map(|slot| argument("access_list slot", slot).word());
-        Ok(AccessListItem {
-            address: argument("access_list address", address).address()?,
-            storage_keys: slots.collect::<PyResult<_>>()?,
-        })
-    });
-    Ok(AccessList(entries.collect::<PyResult<_>>()?))
 }

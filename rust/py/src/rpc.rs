@@ -83,7 +83,7 @@ impl PyRpc {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let replies = read_replies(replies)?;
         let session = session.map(|session| &session.session);
-        let answer = enter::long(py, |_| Ok::<_, Never>(self.0.handle_with(request, session, &replies)))?;
+        let answer = enter::long(py, || Ok::<_, Never>(self.0.handle_with(request, session, &replies)))?;
         Ok(PyBytes::new(py, &answer))
     }
 
@@ -109,7 +109,7 @@ impl PyRpc {
 impl PySession {
     /// What happened since the last call, as messages ready to be sent.
     fn notifications<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let messages = enter::long(py, |_| Ok::<_, Never>(self.session.notifications(&self.server)))?;
+        let messages = enter::long(py, || Ok::<_, Never>(self.session.notifications(&self.server)))?;
         Ok(messages.iter().map(|message| PyBytes::new(py, message)).collect())
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chain::{
-    BlockRef, BlockState, Chain, ChainError,
+    BlockRef, BlockState, Chain, ChainError, Stop,
     state::StoredBlock,
     types::{B256, Header, Key},
 };
@@ -54,6 +54,8 @@ impl<'a> Context<'a> {
 
     /// A block.
     pub(crate) fn block(&self, block: BlockRef) -> Result<Option<Arc<StoredBlock>>, RpcError> {
+        // Long searches go from block to block.
+        Stop::current().check().map_err(ChainError::from)?;
         known(self.chain().block(block))
     }
 
@@ -65,6 +67,7 @@ impl<'a> Context<'a> {
 
     /// A block's header.
     pub(crate) fn header(&self, block: BlockRef) -> Result<Option<Header>, RpcError> {
+        Stop::current().check().map_err(ChainError::from)?;
         known(self.chain().header(block))
     }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use chain::Chain;
+use chain::{Chain, ChainError, Stop};
 
 use crate::{
     Session,
@@ -271,8 +271,10 @@ impl Server {
     }
 }
 
-/// Runs a method. A panic in it is a bug of ours; it becomes an error of this one call.
+/// Runs a method, unless nobody waits for it any more. A panic in it is a bug of ours; it becomes an error of this one
+/// call.
 fn run(method: &Method, context: &Context<'_>, params: Option<&str>, out: &mut Vec<u8>) -> Result<(), RpcError> {
+    Stop::current().check().map_err(ChainError::from)?;
     catch_unwind(AssertUnwindSafe(|| (method.run)(context, params, out)))
         .unwrap_or_else(|_| Err(RpcError::internal("method handler crashed")))
 }

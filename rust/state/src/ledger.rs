@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use types::{Account, Address, B256, BlockId, Body, Bytes, Header, Receipt, U256};
 
-use crate::{StateDiff, View, roots::Lattice};
+use crate::{StateDiff, Stopped, View, roots::Lattice};
 
 /// Why the ledger could not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,9 @@ pub enum LedgerError {
         /// What the system said.
         reason: String,
     },
+    /// Nobody waits for the answer any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// Where a trie node stands: in the state trie, or in the storage trie of an account (by the hash of its address), at a

@@ -6,6 +6,7 @@
 //! - [`Overlay`]: a state while transactions change it.
 //! - [`Ledger`]: what a store keeps of a chain, committed whole blocks at a time.
 //! - [`roots`]: the Merkle Patricia trie and the commitments made from a diff.
+//! - [`Stop`]: asks long work on a state to stop.
 //!
 //! Knows no disk and no rule of execution.
 
@@ -13,9 +14,11 @@ pub mod diff;
 pub mod ledger;
 pub mod overlay;
 pub mod roots;
+pub mod stop;
 pub mod view;
 
 pub use diff::{AccountDiff, SlotDiff, StateDiff};
 pub use ledger::{Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateReader, StoredBlock, Tally, TrieNodes};
 pub use overlay::{AccountId, Checkpoint, EmptyAccounts, Overlay, SlotId};
+pub use stop::{Stop, Stopped};
 pub use view::{MemoryState, View, ViewError};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::map::{AddressHashMap, B256HashMap, HashMap};
 use types::{Account, Address, B256, Bytes, EMPTY_CODE_HASH, U256, keccak256};
 
-use crate::StateDiff;
+use crate::{StateDiff, Stopped};
 
 /// Why a view has no answer. Never "the account does not exist": that is an answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum ViewError {
     /// An account names code that nobody holds: the state is damaged.
     #[error("code {0} is not in the state")]
     MissingCode(B256),
+    /// Nobody waits for the answer any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// A state at rest.
@@ -52,6 +55,12 @@ pub trait View: Send + Sync {
     fn has_storage(&self, address: &Address) -> Result<bool, ViewError> {
         Ok(!self.slots(address)?.is_empty())
     }
+
+    /// Whether to go on with what this state is read for: work that reads nothing for a while asks in between. A view
+    /// that stands on another passes the question on.
+    fn check(&self) -> Result<(), Stopped> {
+        Ok(())
+    }
 }
 
 impl<V: View + ?Sized> View for &V {
@@ -72,6 +81,9 @@ impl<V: View + ?Sized> View for &V {
     }
     fn has_storage(&self, address: &Address) -> Result<bool, ViewError> {
         (**self).has_storage(address)
+    }
+    fn check(&self) -> Result<(), Stopped> {
+        (**self).check()
     }
 }
 

@@ -31,14 +31,20 @@ fn destination(frame: &Frame, target: U256) -> Result<usize, Exit> {
 }
 
 #[inline(always)]
-pub(super) fn jump(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
+pub(super) fn jump(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
+    if frame.check_is_due() {
+        frame.check_now(machine)?;
+    }
     let target = frame.stack.pop();
     frame.pc = destination(frame, target)?;
     Ok(())
 }
 
 #[inline(always)]
-pub(super) fn jumpi(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
+pub(super) fn jumpi(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
+    if frame.check_is_due() {
+        frame.check_now(machine)?;
+    }
     let [target, condition] = frame.stack.take();
     if !condition.is_zero() {
         frame.pc = destination(frame, target)?;

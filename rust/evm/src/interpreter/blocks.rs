@@ -174,13 +174,29 @@ fn jump_into(frame: &mut Frame, target: U256, at: At) -> At {
     }
 }
 
-fn jump(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, at: At) -> At {
+/// Looks whether to stop, and does the step again if not. Steps that jump begin with it, when it is due.
+#[cold]
+#[inline(never)]
+fn look(frame: &mut Frame, machine: &mut Machine<'_, '_>, at: At) -> At {
+    match frame.check_now(machine) {
+        Ok(()) => at.jump(at.next - 1),
+        Err(exit) => frame.leave(exit, at),
+    }
+}
+
+fn jump(frame: &mut Frame, machine: &mut Machine<'_, '_>, _: u64, at: At) -> At {
+    if frame.check_is_due() {
+        return look(frame, machine, at);
+    }
     frame.stack.set_len(at.height);
     let target = frame.stack.pop();
     jump_into(frame, target, at.up_to(frame.stack.len()))
 }
 
-fn jumpi(frame: &mut Frame, _: &mut Machine<'_, '_>, _: u64, at: At) -> At {
+fn jumpi(frame: &mut Frame, machine: &mut Machine<'_, '_>, _: u64, at: At) -> At {
+    if frame.check_is_due() {
+        return look(frame, machine, at);
+    }
     frame.stack.set_len(at.height);
     let [target, condition] = frame.stack.take();
     let at = at.up_to(frame.stack.len());
@@ -196,10 +212,16 @@ fn enter(frame: &mut Frame, machine: &mut Machine<'_, '_>, first: u64, at: At) -
 }
 
 fn jump_to(frame: &mut Frame, machine: &mut Machine<'_, '_>, first: u64, at: At) -> At {
+    if frame.check_is_due() {
+        return look(frame, machine, at);
+    }
     enter(frame, machine, first, at)
 }
 
 fn jump_to_if(frame: &mut Frame, machine: &mut Machine<'_, '_>, first: u64, at: At) -> At {
+    if frame.check_is_due() {
+        return look(frame, machine, at);
+    }
     frame.stack.set_len(at.height);
     let condition = frame.stack.pop();
     let at = at.up_to(frame.stack.len());

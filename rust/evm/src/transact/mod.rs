@@ -153,6 +153,7 @@ fn watched(
     checks: Checks,
     tracer: Option<&mut dyn Tracer>,
 ) -> Result<Executed, TransactError> {
+    overlay.view().check().map_err(ViewError::from)?;
     let terms = validate::form_as(checks, rules, block, &tx.transaction)?;
     overlay.begin();
     let executed = execute(rules, block, tx, &terms, overlay, checks, tracer);

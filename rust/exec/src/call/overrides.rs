@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::map::{AddressHashMap, B256HashMap};
 use evm::{BlockEnv, Instructions, Rules, precompiles};
-use state::{View, ViewError};
+use state::{Stopped, View, ViewError};
 use types::{Account, Address, B256, Bytes, EMPTY_CODE_HASH, U256, keccak256};
 
 /// An account as somebody wants it; what is not said stays.
@@ -183,6 +183,10 @@ impl View for Overridden {
             None => self.base.has_storage(address),
             Some(_) => Ok(!self.slots(address)?.is_empty()),
         }
+    }
+
+    fn check(&self) -> Result<(), Stopped> {
+        self.base.check()
     }
 }
 
