@@ -270,7 +270,7 @@ impl Machine<'_, '_> {
         }
         let caller = self.overlay.load(&message.caller)?;
         let moves_value = matches!(message.kind, Kind::Call | Kind::CallCode | Kind::Create);
-        if moves_value && self.overlay.balance(caller) < message.value {
+        if moves_value && !message.value.is_zero() && self.overlay.balance(caller) < message.value {
             return Ok(Opened::Ended(FrameResult::halt(HaltReason::InsufficientBalance, gas)));
         }
         let account = self.overlay.load(&message.target)?;

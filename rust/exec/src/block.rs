@@ -34,6 +34,57 @@ pub struct BlockOutcome {
     pub fees: U256,
 }
 
+impl BlockOutcome {
+    /// Whether the block has room for one more.
+    pub(crate) fn room(&self, rules: &Rules, env: &BlockEnv, transaction: &Recovered) -> Result<(), Rejection> {
+        let transaction = &transaction.transaction;
+        let available = env.gas_limit - self.gas_used;
+        if transaction.gas_limit() > available {
+            return Err(Rejection::BlockGasExceeded { required: transaction.gas_limit(), available });
+        }
+        let used = self.blob_gas_used / evm::spec::chain::BLOB_GAS;
+        let max = rules.blobs.max.saturating_sub(used);
+        let count = transaction.blob_hashes().len();
+        if count as u64 > max {
+            return Err(Rejection::TooManyBlobs { count, max });
+        }
+        Ok(())
+    }
+
+    /// Does what comes after the last transaction; the diff is all that happened on the overlay.
+    pub(crate) fn close(
+        &mut self,
+        rules: &Rules,
+        env: &BlockEnv,
+        withdrawals: &[Withdrawal],
+        mut overlay: Overlay<'_>,
+    ) -> Result<(), ExecError> {
+        system::pay(rules, env, withdrawals, &mut overlay)?;
+        self.requests = system::requests(rules, env, &self.receipts, &mut overlay)?;
+        self.diff = overlay.diff();
+        spare::put(overlay);
+        Ok(())
+    }
+
+    /// Takes in what the next transaction did; its logs move into the receipt.
+    pub(crate) fn add(&mut self, rules: &Rules, transaction: &Recovered, executed: &mut Executed) {
+        self.gas_used += executed.gas_used;
+        self.blob_gas_used += executed.blob_gas_used;
+        self.burned += executed.burned;
+        self.fees += executed.tip;
+        self.receipts.push(Receipt {
+            kind: transaction.transaction.kind(),
+            outcome: if rules.has(Fork::Byzantium) {
+                receipt::Outcome::Status(executed.outcome.is_success())
+            } else {
+                receipt::Outcome::StateRoot(B256::ZERO)
+            },
+            cumulative_gas_used: self.gas_used,
+            logs: std::mem::take(&mut executed.logs),
+        });
+    }
+}
+
 /// Why a block has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExecError {
@@ -64,6 +115,14 @@ pub enum ExecError {
     MalformedDeposit {
         /// The event's data.
         data: Bytes,
+    },
+    /// A bug: a transaction made its worker panic. The state is as it was.
+    #[error("transaction {index} made its worker panic: {message}")]
+    Panicked {
+        /// Which.
+        index: usize,
+        /// What the panic said.
+        message: String,
     },
     /// The state cannot be read.
     #[error(transparent)]
@@ -101,13 +160,13 @@ pub fn execute(
 
 /// A block that grows.
 pub struct BlockBuilder<'a> {
-    rules: &'a Rules,
-    env: &'a BlockEnv,
-    overlay: Overlay<'a>,
+    pub(crate) rules: &'a Rules,
+    pub(crate) env: &'a BlockEnv,
+    pub(crate) overlay: Overlay<'a>,
     mode: Mode,
     /// What changed before the first transaction, until that one's diff takes it in.
     opening: StateDiff,
-    outcome: BlockOutcome,
+    pub(crate) outcome: BlockOutcome,
 }
 
 impl<'a> BlockBuilder<'a> {
@@ -119,7 +178,7 @@ impl<'a> BlockBuilder<'a> {
         Ok(Self { rules, env, overlay, mode, opening, outcome: BlockOutcome::default() })
     }
 
-    fn reserve(&mut self, transactions: usize) {
+    pub(crate) fn reserve(&mut self, transactions: usize) {
         self.outcome.receipts.reserve_exact(transactions);
         // Two accounts each, if nobody appears twice.
         self.overlay.reserve(2 * transactions);
@@ -128,47 +187,19 @@ impl<'a> BlockBuilder<'a> {
     /// Executes one more transaction. One that is refused leaves the block as it was, and the next may be tried.
     pub fn push(&mut self, transaction: &Recovered) -> Result<Executed, ExecError> {
         let index = self.outcome.receipts.len();
-        self.room(transaction).map_err(|rejection| ExecError::Rejected { index, rejection })?;
+        self.outcome
+            .room(self.rules, self.env, transaction)
+            .map_err(|rejection| ExecError::Rejected { index, rejection })?;
         let executed = transact(self.rules, self.env, transaction, &mut self.overlay);
         let mut executed = executed.map_err(|error| match error {
             TransactError::Rejected(rejection) => ExecError::Rejected { index, rejection },
             TransactError::Fault(fault) => fault.into(),
         })?;
-        let outcome = &mut self.outcome;
-        outcome.gas_used += executed.gas_used;
-        outcome.blob_gas_used += executed.blob_gas_used;
-        outcome.burned += executed.burned;
-        outcome.fees += executed.tip;
-        outcome.receipts.push(Receipt {
-            kind: transaction.transaction.kind(),
-            outcome: if self.rules.has(Fork::Byzantium) {
-                receipt::Outcome::Status(executed.outcome.is_success())
-            } else {
-                receipt::Outcome::StateRoot(B256::ZERO)
-            },
-            cumulative_gas_used: outcome.gas_used,
-            logs: std::mem::take(&mut executed.logs),
-        });
+        self.outcome.add(self.rules, transaction, &mut executed);
         if self.mode.diffs {
-            outcome.diffs.push(std::mem::take(&mut self.opening).then(&self.overlay.transaction_diff()));
+            self.outcome.diffs.push(std::mem::take(&mut self.opening).then(&self.overlay.transaction_diff()));
         }
         Ok(executed)
-    }
-
-    /// Whether the block has room for it.
-    fn room(&self, transaction: &Recovered) -> Result<(), Rejection> {
-        let transaction = &transaction.transaction;
-        let available = self.env.gas_limit - self.outcome.gas_used;
-        if transaction.gas_limit() > available {
-            return Err(Rejection::BlockGasExceeded { required: transaction.gas_limit(), available });
-        }
-        let used = self.outcome.blob_gas_used / evm::spec::chain::BLOB_GAS;
-        let max = self.rules.blobs.max.saturating_sub(used);
-        let count = transaction.blob_hashes().len();
-        if count as u64 > max {
-            return Err(Rejection::TooManyBlobs { count, max });
-        }
-        Ok(())
     }
 
     /// Gas used so far.
@@ -178,10 +209,7 @@ impl<'a> BlockBuilder<'a> {
 
     /// Closes the block: does what comes after the last transaction.
     pub fn finish(mut self, withdrawals: &[Withdrawal]) -> Result<BlockOutcome, ExecError> {
-        system::pay(self.rules, self.env, withdrawals, &mut self.overlay)?;
-        self.outcome.requests = system::requests(self.rules, self.env, &self.outcome.receipts, &mut self.overlay)?;
-        self.outcome.diff = self.overlay.diff();
-        spare::put(self.overlay);
+        self.outcome.close(self.rules, self.env, withdrawals, self.overlay)?;
         Ok(self.outcome)
     }
 }

@@ -7,10 +7,13 @@
 //!
 //! Knows no chain, no disk, no pool.
 
+mod after;
 pub mod block;
 pub mod call;
+pub mod parallel;
 mod spare;
 pub mod statetest;
 mod system;
 
 pub use block::{BlockBuilder, BlockOutcome, ExecError, Mode, execute};
+pub use parallel::{Executor, Parallel};

@@ -41,11 +41,11 @@ impl AccountDiff {
         self.before == self.after && self.slots.is_empty()
     }
 
-    fn then(self, next: &Self) -> Self {
+    fn then(self, next: Self) -> Self {
         debug_assert_eq!(self.after, next.before, "diffs do not follow each other");
         let slots = merge(
             self.slots,
-            &next.slots,
+            next.slots,
             |slot| slot.key,
             |first, second| SlotDiff { key: first.key, before: first.before, after: second.after },
         );
@@ -54,6 +54,23 @@ impl AccountDiff {
             after: next.after,
             slots: slots.into_iter().filter(|slot| slot.before != slot.after).collect(),
         }
+    }
+
+    /// Balances may have grown on both sides; everything else changed on one side at most.
+    fn beside(self, other: Self) -> Self {
+        debug_assert_eq!(self.before, other.before, "diffs do not start from the same state");
+        let before = self.before.unwrap_or_default();
+        let after = match (self.after, other.after) {
+            (Some(one), Some(two)) => Some(Account {
+                nonce: if one.nonce == before.nonce { two.nonce } else { one.nonce },
+                balance: one.balance.wrapping_add(two.balance).wrapping_sub(before.balance),
+                code_hash: if one.code_hash == before.code_hash { two.code_hash } else { one.code_hash },
+            }),
+            // A side that has none took it away, or never had it.
+            (one, two) if self.before.is_none() => one.or(two),
+            _ => None,
+        };
+        Self { before: self.before, after, slots: merge(self.slots, other.slots, |slot| slot.key, |_, second| second) }
     }
 }
 
@@ -77,16 +94,34 @@ impl StateDiff {
     /// This, and then `next`, as one.
     #[must_use]
     pub fn then(self, next: &Self) -> Self {
+        self.and_then(next.clone())
+    }
+
+    /// The same, with nothing copied.
+    #[must_use]
+    pub fn and_then(self, next: Self) -> Self {
         let accounts = merge(
             self.accounts,
-            &next.accounts,
+            next.accounts,
             |(address, _)| *address,
             |(address, first), (_, second)| (address, first.then(second)),
         );
         Self {
             accounts: accounts.into_iter().filter(|(_, change)| !change.is_noop()).collect(),
-            codes: merge(self.codes, &next.codes, |(hash, _)| *hash, |first, _| first),
+            codes: merge(self.codes, next.codes, |(hash, _)| *hash, |first, _| first),
         }
+    }
+
+    /// This and `other`, of transactions that do not clash and started from the same state, as one.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        let accounts = merge(
+            self.accounts,
+            other.accounts,
+            |(address, _)| *address,
+            |(address, first), (_, second)| (address, first.beside(second)),
+        );
+        Self { accounts, codes: merge(self.codes, other.codes, |(hash, _)| *hash, |first, _| first) }
     }
 
     /// The change of one account.
@@ -97,19 +132,25 @@ impl StateDiff {
 }
 
 /// Merges two ascending lists; `join` settles what stands in both.
-fn merge<T: Clone, K: Ord>(first: Vec<T>, second: &[T], key: impl Fn(&T) -> K, join: impl Fn(T, &T) -> T) -> Vec<T> {
-    let mut merged = Vec::with_capacity(first.len() + second.len());
-    let mut second = second.iter().peekable();
+fn merge<T, K: Ord>(
+    first: Vec<T>,
+    second: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> K,
+    join: impl Fn(T, T) -> T,
+) -> Vec<T> {
+    let second = second.into_iter();
+    let mut merged = Vec::with_capacity(first.len() + second.size_hint().0);
+    let mut second = second.peekable();
     for item in first {
         while let Some(other) = second.next_if(|other| key(other) < key(&item)) {
-            merged.push(other.clone());
+            merged.push(other);
         }
         match second.next_if(|other| key(other) == key(&item)) {
             Some(other) => merged.push(join(item, other)),
             None => merged.push(item),
         }
     }
-    merged.extend(second.cloned());
+    merged.extend(second);
     merged
 }
 

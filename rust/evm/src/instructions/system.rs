@@ -126,7 +126,8 @@ fn found(
     let code = frame.read(machine, offset, U256::from(size))?;
     frame.returned = Bytes::new();
     let nonce = machine.overlay.nonce(frame.account);
-    let possible = machine.overlay.balance(frame.account) >= value && nonce != u64::MAX && machine.has_room(frame);
+    let affordable = value.is_zero() || machine.overlay.balance(frame.account) >= value;
+    let possible = affordable && nonce != u64::MAX && machine.has_room(frame);
     if !possible {
         frame.stack.push(U256::ZERO);
         return Ok(());

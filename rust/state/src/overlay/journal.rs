@@ -5,7 +5,7 @@
 
 use types::{Account, U256};
 
-use super::{AccountId, Checkpoint, Overlay, RIPEMD};
+use super::{AccountId, Checkpoint, Overlay, RIPEMD, Touch};
 use crate::ViewError;
 
 #[derive(Clone, Debug)]
@@ -105,15 +105,25 @@ impl Overlay<'_> {
     }
 
     fn settle_touched(&mut self, account: u32, empty: EmptyAccounts) -> Result<(), ViewError> {
-        let current = &self.accounts[account as usize].current;
-        if empty == EmptyAccounts::Cleared && current.as_ref().is_some_and(Account::is_empty) {
-            self.wipe(account)?;
+        let entry = &self.accounts[account as usize];
+        if empty == EmptyAccounts::Cleared && entry.current.as_ref().is_some_and(Account::is_empty) {
+            if entry.initial.is_some() {
+                self.wipe(account)?;
+            } else {
+                // It sprang up and goes again, which is nobody else's concern: their credits make it anew.
+                self.take_away(account)?;
+            }
         }
         Ok(())
     }
 
     /// Takes the account away with all its slots; returns what it held.
     fn wipe(&mut self, account: u32) -> Result<U256, ViewError> {
+        self.note(AccountId(account), Touch::WIPE);
+        self.take_away(account)
+    }
+
+    fn take_away(&mut self, account: u32) -> Result<U256, ViewError> {
         // Slots that nobody asked for yet must be known, or the diff could not tell what they held.
         let entry = &self.accounts[account as usize];
         if entry.initial.is_some() {
@@ -128,9 +138,9 @@ impl Overlay<'_> {
             self.set_slot(super::SlotId(next), U256::ZERO);
             next = self.slots[next as usize].next;
         }
-        let balance = self.balance(AccountId(account));
+        let balance = self.accounts[account as usize].current.map_or(U256::ZERO, |account| account.balance);
         // A write first: it journals the account and lists it as changed.
-        self.write(AccountId(account), |_| {});
+        self.change(AccountId(account), |_| {});
         let entry = &mut self.accounts[account as usize];
         entry.current = None;
         entry.code = None;

@@ -15,14 +15,17 @@
 //! Knows no rule of a fork: what is warm, what a wipe costs, which accounts are cleared is the caller's decision.
 
 mod diff;
+mod footprint;
 mod journal;
 
 use alloy_primitives::map::{AddressHashMap, B256HashMap, HashMap};
 use types::{Account, Address, B256, Bytes, EMPTY_CODE_HASH, Log, U256, keccak256};
 
 use crate::{View, ViewError};
+use footprint::Tracking;
 use journal::Undo;
 
+pub use footprint::{Clash, Footprint, Footprints, Place, Touch};
 pub use journal::EmptyAccounts;
 
 /// No slot follows.
@@ -98,6 +101,7 @@ pub struct Overlay<'v> {
     refund: i64,
     stamp: u32,
     ripemd_touched: bool,
+    tracker: Tracking,
 }
 
 impl<'v> Overlay<'v> {
@@ -117,6 +121,7 @@ impl<'v> Overlay<'v> {
             refund: 0,
             stamp: 1,
             ripemd_touched: false,
+            tracker: None,
         }
     }
 
@@ -132,7 +137,7 @@ impl<'v> Overlay<'v> {
         self.journal.clear();
         self.changed.clear();
         self.logs.clear();
-        Overlay { view, refund: 0, stamp: 1, ripemd_touched: false, ..self }
+        Overlay { view, refund: 0, stamp: 1, ripemd_touched: false, tracker: None, ..self }
     }
 
     /// Makes room for this many accounts, where the caller can tell.
@@ -192,6 +197,7 @@ impl<'v> Overlay<'v> {
     /// The account as it stands; None where there is none.
     #[inline]
     pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.note(id, Touch::READ);
         self.entry(id).current.as_ref()
     }
 
@@ -204,31 +210,38 @@ impl<'v> Overlay<'v> {
     /// Its balance; zero where there is no account.
     #[inline]
     pub fn balance(&self, id: AccountId) -> U256 {
-        self.account(id).map_or(U256::ZERO, |account| account.balance)
+        self.note(id, Touch::READ_BALANCE);
+        self.entry(id).current.map_or(U256::ZERO, |account| account.balance)
     }
 
     /// Its nonce; zero where there is no account.
     #[inline]
     pub fn nonce(&self, id: AccountId) -> u64 {
-        self.account(id).map_or(0, |account| account.nonce)
+        self.note(id, Touch::READ_NONCE);
+        self.entry(id).current.map_or(0, |account| account.nonce)
     }
 
     /// Hash of its code; that of no bytes where there is no account.
     #[inline]
     pub fn code_hash(&self, id: AccountId) -> B256 {
-        self.account(id).map_or(EMPTY_CODE_HASH, |account| account.code_hash)
+        self.note(id, Touch::READ_CODE);
+        self.entry(id).current.map_or(EMPTY_CODE_HASH, |account| account.code_hash)
     }
 
     /// Whether it has code.
     #[inline]
     pub fn has_code(&self, id: AccountId) -> bool {
-        self.account(id).is_some_and(Account::has_code)
+        self.note(id, Touch::READ_CODE);
+        self.entry(id).current.as_ref().is_some_and(Account::has_code)
     }
 
     /// No account, or one that EIP-161 calls empty.
     #[inline]
     pub fn is_empty(&self, id: AccountId) -> bool {
-        self.account(id).is_none_or(Account::is_empty)
+        let empty = self.entry(id).current.as_ref().is_none_or(Account::is_empty);
+        // What is not empty stays so unless it is wiped.
+        self.note(id, if empty { Touch::READ } else { Touch::READ_CODE });
+        empty
     }
 
     /// Its code.
@@ -277,13 +290,15 @@ impl<'v> Overlay<'v> {
     /// Wraps at 2^256 as the field's clients do; no chain holds that much.
     #[inline]
     pub fn credit(&mut self, id: AccountId, value: U256) {
-        self.write(id, |account| account.balance = account.balance.wrapping_add(value));
+        self.note(id, Touch::CREDIT);
+        self.change(id, |account| account.balance = account.balance.wrapping_add(value));
     }
 
     /// Takes from the balance. The caller has seen that it suffices.
     #[inline]
     pub fn debit(&mut self, id: AccountId, value: U256) {
-        self.write(id, |account| {
+        self.note(id, Touch::WRITE_BALANCE);
+        self.change(id, |account| {
             account.balance =
                 account.balance.checked_sub(value).expect("the caller has seen that the balance suffices");
         });
@@ -292,7 +307,7 @@ impl<'v> Overlay<'v> {
     /// Moves value; false, and nothing moved, where the balance does not suffice.
     #[inline]
     pub fn transfer(&mut self, from: AccountId, to: AccountId, value: U256) -> bool {
-        if self.balance(from) < value {
+        if !value.is_zero() && self.balance(from) < value {
             return false;
         }
         if value.is_zero() {
@@ -308,6 +323,13 @@ impl<'v> Overlay<'v> {
     /// Changes nonce and balance together, with one journal entry.
     #[inline]
     pub fn write(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) {
+        self.note(id, Touch::WRITE_BALANCE.and(Touch::WRITE_NONCE));
+        self.change(id, change);
+    }
+
+    /// What every write of an account comes down to.
+    #[inline]
+    fn change(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) {
         let entry = &mut self.accounts[id.0 as usize];
         self.journal.push(Undo::Account { account: id.0, previous: entry.current });
         change(entry.current.get_or_insert_default());
@@ -319,13 +341,15 @@ impl<'v> Overlay<'v> {
 
     /// Sets the nonce.
     pub fn set_nonce(&mut self, id: AccountId, nonce: u64) {
-        self.write(id, |account| account.nonce = nonce);
+        self.note(id, Touch::WRITE_NONCE);
+        self.change(id, |account| account.nonce = nonce);
     }
 
     /// Sets the code (creation, or a delegation); empty code takes it away.
     pub fn set_code(&mut self, id: AccountId, code: Bytes) {
         let hash = if code.is_empty() { EMPTY_CODE_HASH } else { keccak256(&code) };
-        self.write(id, |account| account.code_hash = hash);
+        self.note(id, Touch::WRITE_CODE);
+        self.change(id, |account| account.code_hash = hash);
         self.accounts[id.0 as usize].code = Some(code.clone());
         if hash != EMPTY_CODE_HASH {
             self.codes.insert(hash, code);
@@ -369,12 +393,16 @@ impl<'v> Overlay<'v> {
     /// Finds the slot, reading it from the view the first time.
     pub fn load_slot(&mut self, id: AccountId, key: &U256) -> Result<SlotId, ViewError> {
         if let Some(index) = self.by_slot.get(&(id.0, *key)) {
-            return Ok(SlotId(*index));
+            let slot = SlotId(*index);
+            self.note_slot(slot, Touch::READ_SLOT);
+            return Ok(slot);
         }
         let entry = &self.accounts[id.0 as usize];
         // What did not exist has no storage: creations read nothing from the view.
         let initial = if entry.initial.is_none() { U256::ZERO } else { self.view.storage(&entry.address, key)? };
-        Ok(SlotId(self.insert_slot(id.0, *key, initial)))
+        let slot = SlotId(self.insert_slot(id.0, *key, initial));
+        self.note_slot(slot, Touch::READ_SLOT);
+        Ok(slot)
     }
 
     fn insert_slot(&mut self, account: u32, key: U256, initial: U256) -> u32 {
@@ -424,6 +452,7 @@ impl<'v> Overlay<'v> {
     /// Writes the slot.
     #[inline]
     pub fn set_slot(&mut self, id: SlotId, value: U256) {
+        self.note_slot(id, Touch::WRITE_SLOT);
         let stamp = self.stamp;
         let slot = &mut self.slots[id.0 as usize];
         if slot.current == value {
@@ -445,6 +474,7 @@ impl<'v> Overlay<'v> {
 
     /// Whether the account has any slot that is not zero.
     pub fn has_storage(&self, id: AccountId) -> Result<bool, ViewError> {
+        self.note(id, Touch::ALL_SLOTS);
         if self.own_slots(id.0).any(|slot| !self.slots[slot as usize].current.is_zero()) {
             return Ok(true);
         }
@@ -498,6 +528,17 @@ impl<'v> Overlay<'v> {
     /// Hash of a past block, for BLOCKHASH; the 256-block rule is the caller's.
     pub fn block_hash(&self, number: u64) -> Result<B256, ViewError> {
         self.view.block_hash(number)
+    }
+
+    /// Which account of the arena has this address, if it was loaded.
+    pub fn find(&self, address: &Address) -> Option<AccountId> {
+        self.by_address.get(address).map(|index| AccountId(*index))
+    }
+
+    /// The key of a slot, and whose it is.
+    pub fn slot_key(&self, id: SlotId) -> (AccountId, U256) {
+        let slot = &self.slots[id.0 as usize];
+        (AccountId(slot.account), slot.key)
     }
 
     fn entry(&self, id: AccountId) -> &AccountEntry {

@@ -1,0 +1,79 @@
+//! What two workers did to each other: which transactions have to run again, and in which units.
+
+use alloy_primitives::map::HashMap;
+use state::{Clash, Footprints, Place};
+use types::{Address, U256};
+
+use super::{
+    run::Done,
+    units::{Sets, Units},
+};
+
+/// The places at which two workers clash, listed at both.
+pub(super) fn between(workers: &[Done<'_>]) -> Vec<Vec<Place>> {
+    let mut places = vec![Vec::new(); workers.len()];
+    for (index, one) in workers.iter().enumerate() {
+        for (other, two) in workers.iter().enumerate().skip(index + 1) {
+            for Clash { here, there } in one.overlay.clashes(&one.footprints, &two.overlay, &two.footprints) {
+                places[index].push(here);
+                places[other].push(there);
+            }
+        }
+    }
+    places
+}
+
+/// The transactions of one worker that touched one of these places, and all that hang together with them: whoever
+/// touched a place that has to stay in order with one of those. A mark for each.
+pub(super) fn dragged(footprints: &Footprints, places: &[Place]) -> Vec<bool> {
+    let mut marks = vec![false; footprints.len()];
+    if places.is_empty() {
+        return marks;
+    }
+    let mut who: HashMap<Place, Vec<u32>> = HashMap::default();
+    for transaction in 0..footprints.len() {
+        for footprint in footprints.of(transaction) {
+            who.entry(footprint.place).or_default().push(transaction as u32);
+        }
+    }
+    let mut open: Vec<Place> = places.to_vec();
+    while let Some(place) = open.pop() {
+        // Each place is walked once.
+        for transaction in who.remove(&place).unwrap_or_default() {
+            if std::mem::replace(&mut marks[transaction as usize], true) {
+                continue;
+            }
+            let ordered = footprints.of(transaction as usize).iter().map(|footprint| footprint.place);
+            open.extend(ordered.filter(|place| {
+                let all = footprints.touch(*place);
+                all.clashes(all)
+            }));
+        }
+    }
+    marks
+}
+
+/// Units by what the transactions really touched. `chosen` lists them ascending.
+pub(super) fn units(workers: &[Done<'_>], marks: &[Vec<bool>], chosen: &[u32]) -> Units {
+    let mut sets = Sets::new(chosen.len());
+    let mut first: HashMap<(Address, Option<U256>), u32> = HashMap::default();
+    for (done, marks) in workers.iter().zip(marks) {
+        for (transaction, number) in done.transactions.iter().enumerate().filter(|(transaction, _)| marks[*transaction])
+        {
+            let position = chosen.binary_search(number).expect("chosen are the marked ones") as u32;
+            for footprint in done.footprints.of(transaction) {
+                let place = match footprint.place {
+                    // Who only looks at code or adds to a balance is joined by nothing.
+                    Place::Account(_) if !footprint.touch.is_write() => continue,
+                    Place::Account(account) => (done.overlay.address(account), None),
+                    Place::Slot(slot) => {
+                        let (account, key) = done.overlay.slot_key(slot);
+                        (done.overlay.address(account), Some(key))
+                    }
+                };
+                sets.join(*first.entry(place).or_insert(position), position);
+            }
+        }
+    }
+    Units::new(sets)
+}

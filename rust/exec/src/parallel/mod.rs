@@ -1,0 +1,300 @@
+//! A block on several cores, with the sequential executor's answer to the byte.
+//!
+//! Transactions that probably belong together are one unit ([`units`]). Workers run whole units, each on an overlay of
+//! its own over the same view, in the block's order ([`run`]), and keep footprints of what they touched. If no two
+//! workers clash, what they did is what one would have done: each place was written by one worker only, in order, and
+//! nobody read what another wrote; credits add up in any order. Then their diffs are joined.
+//!
+//! If two clash, the transactions concerned and all that hang together with them are taken back and run again, in units
+//! by what they really touched. If that clashes again, or anything is out of the ordinary (a transaction is refused, a
+//! state cannot be read, the block's gas does not suffice), what is left runs in sequence, whose answer, errors
+//! included, is the meaning. So at most two runs are wasted, and nothing is ever published that was not checked.
+//!
+//! No lock and no shared memory but the list of who has which unit; the answer depends on no timing.
+
+mod clash;
+mod report;
+mod run;
+mod units;
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use evm::{BlockEnv, Executed, Rules};
+use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
+use state::{Overlay, StateDiff, View};
+use types::{Recovered, Withdrawal};
+
+pub use report::Report;
+use run::{Done, Work};
+use units::Hints;
+
+use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, spare};
+
+/// Blocks below this many transactions are not worth waking anybody.
+const TRANSACTIONS_MIN: usize = 64;
+
+/// Least speed-up that a guess must promise.
+const BOUND_MIN: f64 = 1.15;
+
+/// Share of a block's transactions that run first and in sequence, to learn from, where the block calls what was never
+/// seen: one in so many.
+const PILOT_SHARE: usize = 64;
+
+/// Whether blocks run on several cores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parallel {
+    /// Never.
+    Off,
+    /// Whatever the block.
+    On,
+    /// Where it pays.
+    #[default]
+    Auto,
+}
+
+/// How blocks are executed: a value, chosen at run time. It also keeps what it learned about contracts.
+#[derive(Debug)]
+pub struct Executor {
+    parallel: Parallel,
+    threads: usize,
+    pool: OnceLock<Option<ThreadPool>>,
+    hints: Mutex<Hints>,
+    /// Share of the recent blocks' transactions that ran in vain.
+    conflicts: Mutex<f64>,
+    /// See [`Executor::shuffled`].
+    shuffle: Option<u64>,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self::new(Parallel::Auto, None)
+    }
+}
+
+impl Executor {
+    /// `threads`: None for one per core.
+    pub fn new(parallel: Parallel, threads: Option<usize>) -> Self {
+        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        Self {
+            parallel,
+            threads: threads.max(1),
+            pool: OnceLock::new(),
+            hints: Mutex::default(),
+            conflicts: Mutex::default(),
+            shuffle: None,
+        }
+    }
+
+    /// Nobody guesses: each transaction falls to some worker, the same one for the same seed. For tests of what comes
+    /// after wrong guesses.
+    pub fn shuffled(threads: usize, seed: u64) -> Self {
+        Self { shuffle: Some(seed), ..Self::new(Parallel::On, Some(threads)) }
+    }
+
+    /// One transaction after the other: the meaning of all others.
+    pub fn sequential() -> Self {
+        Self::new(Parallel::Off, Some(1))
+    }
+
+    /// Workers at most.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Executes a whole block over the state before it.
+    pub fn execute(
+        &self,
+        rules: &Rules,
+        env: &BlockEnv,
+        transactions: &[Recovered],
+        withdrawals: &[Withdrawal],
+        view: &dyn View,
+        mode: Mode,
+    ) -> Result<(BlockOutcome, Report), ExecError> {
+        let mut builder = BlockBuilder::new(rules, env, view, mode)?;
+        builder.reserve(transactions.len());
+        let mut report = Report::new(transactions.len());
+        let mut done = 0;
+        // Receipts of old forks hold the state root after each transaction: those want every diff in order.
+        if !mode.diffs && self.tries(transactions) {
+            done = self.pilot(&mut builder, transactions)?;
+            if let Some(pool) = self.pool()
+                && let Some(outcome) =
+                    self.side_by_side(pool, &mut builder, &transactions[done..], withdrawals, &mut report)?
+            {
+                return Ok((outcome, report));
+            }
+        }
+        for transaction in &transactions[done..] {
+            builder.push(transaction)?;
+        }
+        Ok((builder.finish(withdrawals)?, report))
+    }
+
+    /// Whether to try at all.
+    fn tries(&self, transactions: &[Recovered]) -> bool {
+        match self.parallel {
+            Parallel::Off => false,
+            Parallel::On => transactions.len() > 1,
+            Parallel::Auto => self.threads > 1 && transactions.len() >= TRANSACTIONS_MIN && self.calm(),
+        }
+    }
+
+    /// Whether recent blocks ran in vain too rarely to matter. Each question lets the past weigh less.
+    fn calm(&self) -> bool {
+        let mut conflicts = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+        *conflicts *= 0.9;
+        *conflicts < 0.5
+    }
+
+    fn pool(&self) -> Option<&ThreadPool> {
+        let start =
+            || ThreadPoolBuilder::new().num_threads(self.threads).thread_name(|index| format!("execute {index}"));
+        // Without threads everything runs in sequence, which is slower and no error.
+        self.pool.get_or_init(|| start().build().ok()).as_ref()
+    }
+
+    /// Runs the first few in sequence where they have something to teach; returns how many.
+    fn pilot(&self, builder: &mut BlockBuilder<'_>, transactions: &[Recovered]) -> Result<usize, ExecError> {
+        let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hints.know_little(transactions) {
+            return Ok(0);
+        }
+        let pilot = &transactions[..(transactions.len() / PILOT_SHARE).clamp(16, 128).min(transactions.len())];
+        builder.overlay.track();
+        for transaction in pilot {
+            builder.overlay.begin_footprint();
+            builder.push(transaction)?;
+            builder.overlay.end_footprint();
+        }
+        let footprints = builder.overlay.take_footprints();
+        hints.learn(pilot, &footprints);
+        Ok(pilot.len())
+    }
+
+    /// Runs what is left of the block on all workers; None where that is to be done in sequence after all.
+    fn side_by_side(
+        &self,
+        pool: &ThreadPool,
+        builder: &mut BlockBuilder<'_>,
+        transactions: &[Recovered],
+        withdrawals: &[Withdrawal],
+        report: &mut Report,
+    ) -> Result<Option<BlockOutcome>, ExecError> {
+        let units = match self.shuffle {
+            None => self.hints.lock().unwrap_or_else(PoisonError::into_inner).units(transactions),
+            Some(_) => units::Units::new(units::Sets::new(transactions.len())),
+        };
+        report.units(&units);
+        if self.parallel == Parallel::Auto && units.bound(self.threads) < BOUND_MIN {
+            return Ok(None);
+        }
+        let before = builder.overlay.diff();
+        let view = After::new(builder.overlay.view(), &before);
+        let work = Work {
+            rules: builder.rules,
+            env: builder.env,
+            view: &view,
+            transactions,
+            first: builder.outcome.receipts.len(),
+            shuffle: self.shuffle,
+        };
+        let Some(workers) = self.settled(pool, &work, &units, report)? else {
+            return Ok(None);
+        };
+        let Some((mut outcome, diff)) = joined(pool, &work, builder, workers) else {
+            return Ok(None);
+        };
+        let changed = After::new(&view, &diff);
+        outcome.close(work.rules, work.env, withdrawals, spare::take(&changed))?;
+        outcome.diff = before.and_then(diff).and_then(std::mem::take(&mut outcome.diff));
+        report.parallel(transactions.len());
+        Ok(Some(outcome))
+    }
+
+    /// Runs everything, and what clashed once more; None where it clashes again.
+    fn settled<'a>(
+        &self,
+        pool: &ThreadPool,
+        work: &Work<'a>,
+        units: &units::Units,
+        report: &mut Report,
+    ) -> Result<Option<Vec<Done<'a>>>, ExecError> {
+        let all: Vec<u32> = (0..work.transactions.len() as u32).collect();
+        let mut workers = work.run(pool, &all, units)?;
+        let clashes = clash::between(&workers);
+        if clashes.iter().all(Vec::is_empty) {
+            self.remember(0.0);
+            return Ok(Some(workers));
+        }
+        let footprints: Vec<_> = workers.iter().map(|done| &done.footprints).collect();
+        let dragged =
+            || footprints.par_iter().zip(&clashes).map(|(footprints, places)| clash::dragged(footprints, places));
+        let marks: Vec<Vec<bool>> = pool.install(|| dragged().collect());
+        let marked = |done: &Done<'_>, marks: &[bool]| {
+            let numbers = done.transactions.iter().zip(marks).filter(|(_, mark)| **mark);
+            numbers.map(|(number, _)| *number).collect::<Vec<_>>()
+        };
+        let mut again: Vec<u32> = workers.iter().zip(&marks).flat_map(|(done, marks)| marked(done, marks)).collect();
+        again.sort_unstable();
+        self.remember(again.len() as f64 / all.len() as f64);
+        report.again(again.len());
+        let units = clash::units(&workers, &marks, &again);
+        for (done, marks) in workers.iter_mut().zip(&marks) {
+            done.retract(marks);
+        }
+        workers.extend(work.run(pool, &again, &units)?);
+        let clashes = clash::between(&workers);
+        Ok(clashes.iter().all(Vec::is_empty).then_some(workers))
+    }
+
+    fn remember(&self, share: f64) {
+        let mut conflicts = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+        *conflicts = *conflicts * 0.8 + share * 0.2;
+    }
+}
+
+/// What all workers did together, in the block's order; None where a transaction was refused or has no room.
+fn joined(
+    pool: &ThreadPool,
+    work: &Work<'_>,
+    builder: &BlockBuilder<'_>,
+    workers: Vec<Done<'_>>,
+) -> Option<(BlockOutcome, StateDiff)> {
+    let mut ordered: Vec<Option<Executed>> = Vec::new();
+    ordered.resize_with(work.transactions.len(), || None);
+    let mut overlays = Vec::with_capacity(workers.len());
+    for done in workers {
+        for (number, outcome) in done.transactions.into_iter().zip(done.outcomes) {
+            ordered[number as usize] = Some(outcome.ok()?);
+        }
+        overlays.push(done.overlay);
+    }
+    let mut outcome = builder.outcome.clone();
+    outcome.receipts.reserve_exact(ordered.len());
+    for (transaction, executed) in work.transactions.iter().zip(ordered) {
+        outcome.room(work.rules, work.env, transaction).ok()?;
+        outcome.add(work.rules, transaction, &mut executed.expect("somebody took it"));
+    }
+    let diff_of = |overlay: Overlay<'_>| {
+        let diff = overlay.diff();
+        spare::put(overlay);
+        diff
+    };
+    let diffs: Vec<StateDiff> = pool.install(|| overlays.into_par_iter().map(diff_of).collect());
+    let diff = diffs.into_iter().reduce(StateDiff::beside)?;
+    Some((outcome, diff))
+}
+
+impl Done<'_> {
+    /// Takes back the marked transactions.
+    fn retract(&mut self, marks: &[bool]) {
+        if marks.contains(&true) {
+            self.overlay.retract(&mut self.footprints, marks);
+            let mut kept = marks.iter().map(|mark| !mark);
+            self.transactions.retain(|_| kept.next() == Some(true));
+            let mut kept = marks.iter().map(|mark| !mark);
+            self.outcomes.retain(|_| kept.next() == Some(true));
+        }
+    }
+}

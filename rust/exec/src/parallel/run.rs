@@ -1,0 +1,145 @@
+//! Workers: each runs whole units, in the block's order, on an overlay of its own.
+//!
+//! Who runs which unit is settled while they run: all walk along the block, and whoever comes first to a unit's first
+//! transaction takes the unit. A worker therefore never runs a transaction after one that stands behind it in the block,
+//! whichever units fall to it: within a worker everything is in order, and only what two workers did can clash.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use evm::{BlockEnv, Executed, Rules, TransactError, transact};
+use rayon::ThreadPool;
+use state::{Footprints, Overlay, View};
+use types::Recovered;
+
+use super::units::Units;
+use crate::{ExecError, spare};
+
+/// Neighbouring small units are taken together until they hold this many transactions: taking one costs a cache line's
+/// way from core to core.
+const TAKEN_MIN: u32 = 16;
+
+const NOBODY: u32 = u32::MAX;
+
+/// What a worker has done.
+pub(super) struct Done<'a> {
+    pub(super) overlay: Overlay<'a>,
+    pub(super) footprints: Footprints,
+    /// Which transactions, ascending; the overlay's footprints have the same order.
+    pub(super) transactions: Vec<u32>,
+    pub(super) outcomes: Vec<Result<Executed, TransactError>>,
+}
+
+/// The same for everybody.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) env: &'a BlockEnv,
+    pub(super) view: &'a dyn View,
+    pub(super) transactions: &'a [Recovered],
+    /// Number of the first one in the block, for errors.
+    pub(super) first: usize,
+    /// Deals the units out beforehand.
+    pub(super) shuffle: Option<u64>,
+}
+
+impl<'a> Work<'a> {
+    /// Runs the transactions whose numbers `chosen` lists (ascending), by unit.
+    pub(super) fn run(&self, pool: &ThreadPool, chosen: &[u32], units: &Units) -> Result<Vec<Done<'a>>, ExecError> {
+        let claims = match self.shuffle {
+            None => Claims::open(units),
+            Some(seed) => Claims::dealt(units, pool.current_num_threads(), seed),
+        };
+        let done = pool.broadcast(|context| self.worker(context.index() as u32, chosen, units, &claims));
+        done.into_iter().collect()
+    }
+
+    fn worker(&self, worker: u32, chosen: &[u32], units: &Units, claims: &Claims) -> Result<Done<'a>, ExecError> {
+        let mut overlay = spare::take(self.view);
+        overlay.track();
+        let mut transactions = Vec::new();
+        let mut outcomes = Vec::new();
+        for (position, number) in chosen.iter().enumerate() {
+            if !claims.take(units.of[position], worker) {
+                continue;
+            }
+            overlay.begin_footprint();
+            let tx = &self.transactions[*number as usize];
+            let run = AssertUnwindSafe(|| transact(self.rules, self.env, tx, &mut overlay));
+            let outcome = catch_unwind(run).map_err(|panic| ExecError::Panicked {
+                index: self.first + *number as usize,
+                message: message(&*panic),
+            })?;
+            overlay.end_footprint();
+            transactions.push(*number);
+            outcomes.push(outcome);
+        }
+        let footprints = overlay.take_footprints();
+        Ok(Done { overlay, footprints, transactions, outcomes })
+    }
+}
+
+struct Claims {
+    /// By unit.
+    bundle: Vec<u32>,
+    /// By bundle.
+    owners: Vec<AtomicU32>,
+}
+
+impl Claims {
+    fn open(units: &Units) -> Self {
+        let (bundle, bundles) = bundles(units);
+        Self { bundle, owners: (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect() }
+    }
+
+    fn dealt(units: &Units, workers: usize, seed: u64) -> Self {
+        let count = units.sizes.len() as u32;
+        let mut random = seed;
+        let mut owner = || {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            AtomicU32::new(((random >> 33) % workers as u64) as u32)
+        };
+        Self { bundle: (0..count).collect(), owners: (0..count).map(|_| owner()).collect() }
+    }
+
+    #[inline]
+    fn take(&self, unit: u32, worker: u32) -> bool {
+        // Nothing else is published through this number.
+        let owner = &self.owners[self.bundle[unit as usize] as usize];
+        match owner.load(Ordering::Relaxed) {
+            NOBODY => owner.compare_exchange(NOBODY, worker, Ordering::Relaxed, Ordering::Relaxed).is_ok(),
+            owner => owner == worker,
+        }
+    }
+}
+
+/// The bundle of each unit, and how many there are.
+fn bundles(units: &Units) -> (Vec<u32>, u32) {
+    let (mut bundles, mut open, mut size) = (0, None, 0);
+    let bundle = units.sizes.iter().map(|length| {
+        if *length >= TAKEN_MIN {
+            bundles += 1;
+            return bundles - 1;
+        }
+        let bundle = *open.get_or_insert_with(|| {
+            bundles += 1;
+            bundles - 1
+        });
+        size += length;
+        if size >= TAKEN_MIN {
+            (open, size) = (None, 0);
+        }
+        bundle
+    });
+    let bundle = bundle.collect();
+    (bundle, bundles)
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

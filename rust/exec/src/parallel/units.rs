@@ -1,0 +1,246 @@
+//! Which transactions probably touch the same places: those go to one worker, as one unit.
+//!
+//! A guess from what a transaction says itself: its sender, the account it names, the addresses in its call data. What
+//! a contract makes of an argument is learned from the footprints of transactions that ran: of those that share the
+//! argument, how many clashed? A token's transfers to one holder do; a router's swaps over one currency don't. A wrong
+//! guess costs time, never a result.
+
+use alloy_primitives::map::HashMap;
+use state::{Footprints, Place, Touch};
+use types::{Address, Recovered, TxKind};
+
+/// Call data words that are looked at.
+const ARGUMENTS: usize = 8;
+
+/// What two calls may share, besides arguments: the contract itself, and that one's sender is the other's argument.
+const CONTRACT: usize = ARGUMENTS;
+const FEATURES: usize = ARGUMENTS + 1;
+
+/// Functions remembered; some thousand contracts make up nearly all of a chain's calls. Full, it begins anew.
+const PATTERNS_MAX: usize = 8_192;
+
+/// Shared cases from which on experience counts for more than the first guess.
+const EXPERIENCE: u16 = 4;
+
+/// What is known of one function of one contract.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pattern {
+    /// By feature: neighbours that shared it, and those of them that clashed.
+    shared: [u16; FEATURES],
+    clashed: [u16; FEATURES],
+}
+
+impl Pattern {
+    /// Whether calls that share the feature belong together.
+    fn joins(&self, feature: usize) -> bool {
+        let (shared, clashed) = (self.shared[feature], self.clashed[feature]);
+        if shared < EXPERIENCE { feature != CONTRACT } else { clashed * 4 >= shared }
+    }
+
+    fn learn(&mut self, feature: usize, clashed: bool) {
+        if self.shared[feature] >= 1 << 10 {
+            // What was long ago counts half.
+            self.shared[feature] /= 2;
+            self.clashed[feature] /= 2;
+        }
+        self.shared[feature] += 1;
+        self.clashed[feature] += u16::from(clashed);
+    }
+}
+
+type Function = (Address, [u8; 4]);
+
+/// What was learned so far.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    patterns: HashMap<Function, Pattern>,
+}
+
+/// The contract and the function that a transaction calls, if it does.
+fn function(tx: &Recovered) -> Option<Function> {
+    let input = tx.transaction.input();
+    match tx.transaction.to() {
+        TxKind::Call(to) if !input.is_empty() => {
+            let mut selector = [0; 4];
+            let length = input.len().min(4);
+            selector[..length].copy_from_slice(&input[..length]);
+            Some((to, selector))
+        }
+        _ => None,
+    }
+}
+
+/// The arguments that look like addresses, with their places.
+fn arguments(tx: &Recovered) -> impl Iterator<Item = (usize, Address)> {
+    let input = tx.transaction.input();
+    let words = input.get(4..).unwrap_or_default().chunks_exact(32).take(ARGUMENTS).enumerate();
+    words.filter_map(|(position, word)| {
+        // Twelve zeros in front, and not a small number.
+        let looks_so = word[..12].iter().all(|byte| *byte == 0) && word[12..20].iter().any(|byte| *byte != 0);
+        looks_so.then(|| (position, Address::from_slice(&word[12..])))
+    })
+}
+
+impl Hints {
+    /// Whether most of these calls go to functions of which nothing is known.
+    pub(super) fn know_little(&self, transactions: &[Recovered]) -> bool {
+        let calls = transactions.iter().filter_map(function);
+        let (known, unknown) =
+            calls.fold((0, 0), |(known, unknown), function| match self.patterns.contains_key(&function) {
+                true => (known + 1, unknown),
+                false => (known, unknown + 1),
+            });
+        unknown > known
+    }
+
+    /// Learns from transactions that ran one after the other.
+    pub(super) fn learn(&mut self, transactions: &[Recovered], footprints: &Footprints) {
+        if self.patterns.len() > PATTERNS_MAX {
+            self.patterns.clear();
+        }
+        // Who touched each place that somebody writes last; the pairs that clash.
+        let mut last: HashMap<Place, (usize, Touch)> = HashMap::default();
+        let mut clashes: Vec<(usize, usize)> = Vec::new();
+        for index in 0..footprints.len() {
+            for footprint in footprints.of(index) {
+                let all = footprints.touch(footprint.place);
+                if !all.clashes(all) {
+                    continue;
+                }
+                if let Some((before, touch)) = last.insert(footprint.place, (index, footprint.touch))
+                    && touch.clashes(footprint.touch)
+                {
+                    clashes.push((before, index));
+                }
+            }
+        }
+        clashes.sort_unstable();
+        let clash = |one: usize, two: usize| clashes.binary_search(&(one, two)).is_ok();
+        let mut sharing: HashMap<(Address, usize, Address), usize> = HashMap::default();
+        let mut calling: HashMap<Address, usize> = HashMap::default();
+        for (index, tx) in transactions.iter().enumerate().take(footprints.len()) {
+            let Some(function) = function(tx) else { continue };
+            let pattern = self.patterns.entry(function).or_default();
+            let mut explained = false;
+            for (position, argument) in arguments(tx) {
+                if let Some(before) = sharing.insert((function.0, position, argument), index) {
+                    let clashed = clash(before, index);
+                    explained |= clashed;
+                    pattern.learn(position, clashed);
+                }
+            }
+            if let Some(before) = calling.insert(function.0, index)
+                && !explained
+                && transactions[before].sender != tx.sender
+            {
+                pattern.learn(CONTRACT, clash(before, index));
+            }
+        }
+    }
+
+    /// The unit of each transaction, counted from 0 in the order in which they begin; and how many there are.
+    pub(super) fn units(&self, transactions: &[Recovered]) -> Units {
+        let mut sets = Sets::new(transactions.len());
+        let mut first: HashMap<u64, u32> =
+            HashMap::with_capacity_and_hasher(3 * transactions.len(), Default::default());
+        let mut join = |key: u64, index: u32, sets: &mut Sets| match first.entry(key) {
+            std::collections::hash_map::Entry::Occupied(entry) => sets.join(*entry.get(), index),
+            std::collections::hash_map::Entry::Vacant(entry) => drop(entry.insert(index)),
+        };
+        let mut pattern: (Function, Pattern) = Default::default();
+        for (index, tx) in (0u32..).zip(transactions) {
+            join(key(&tx.sender, None), index, &mut sets);
+            let Some(function) = function(tx) else { continue };
+            if pattern.0 != function {
+                pattern = (function, self.patterns.get(&function).copied().unwrap_or_default());
+            }
+            let (contract, pattern) = (&function.0, &pattern.1);
+            if pattern.joins(CONTRACT) {
+                join(key(contract, Some(contract)), index, &mut sets);
+            }
+            join(key(contract, Some(&tx.sender)), index, &mut sets);
+            for (position, argument) in arguments(tx) {
+                if pattern.joins(position) {
+                    join(key(contract, Some(&argument)), index, &mut sets);
+                }
+            }
+        }
+        // Whoever is paid before it pays itself.
+        for (index, tx) in (0u32..).zip(transactions) {
+            if let TxKind::Call(to) = tx.transaction.to()
+                && let Some(sender) = first.get(&key(&to, None))
+            {
+                sets.join(*sender, index);
+            }
+        }
+        Units::new(sets)
+    }
+}
+
+/// One number for an account, or for a holder within a contract. Two that fall together by chance cost time only.
+fn key(account: &Address, holder: Option<&Address>) -> u64 {
+    let word = |address: &Address| u64::from_le_bytes(address[12..].try_into().expect("eight bytes"));
+    let mixed = |address: &Address| word(address).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    match holder {
+        None => mixed(account),
+        Some(holder) => mixed(account).rotate_left(23) ^ mixed(holder).wrapping_add(0x1234_5678_9abc_def1),
+    }
+}
+
+/// Transactions by unit.
+#[derive(Debug)]
+pub(super) struct Units {
+    /// By transaction.
+    pub(super) of: Vec<u32>,
+    /// Transactions in each unit.
+    pub(super) sizes: Vec<u32>,
+}
+
+impl Units {
+    pub(super) fn new(mut sets: Sets) -> Self {
+        let mut number = vec![u32::MAX; sets.parents.len()];
+        let mut units = Self { of: Vec::with_capacity(sets.parents.len()), sizes: Vec::new() };
+        for index in 0..sets.parents.len() as u32 {
+            let root = sets.root(index) as usize;
+            if number[root] == u32::MAX {
+                number[root] = units.sizes.len() as u32;
+                units.sizes.push(0);
+            }
+            units.of.push(number[root]);
+            units.sizes[number[root] as usize] += 1;
+        }
+        units
+    }
+
+    /// How many times faster than one worker `workers` can be at best, by number of transactions.
+    pub(super) fn bound(&self, workers: usize) -> f64 {
+        let largest = self.sizes.iter().copied().max().unwrap_or(0).max(1);
+        (self.of.len() as f64 / f64::from(largest)).min(workers as f64)
+    }
+}
+
+/// Disjoint sets of transactions.
+pub(super) struct Sets {
+    parents: Vec<u32>,
+}
+
+impl Sets {
+    pub(super) fn new(length: usize) -> Self {
+        Self { parents: (0..length as u32).collect() }
+    }
+
+    fn root(&mut self, mut index: u32) -> u32 {
+        while self.parents[index as usize] != index {
+            let up = self.parents[self.parents[index as usize] as usize];
+            self.parents[index as usize] = up;
+            index = up;
+        }
+        index
+    }
+
+    /// The earlier transaction stands for both.
+    pub(super) fn join(&mut self, one: u32, two: u32) {
+        let (one, two) = (self.root(one), self.root(two));
+        self.parents[one.max(two) as usize] = one.min(two);
+    }
+}

@@ -1,0 +1,334 @@
+//! Where transactions looked and what they changed, for whoever runs several of them side by side.
+//!
+//! Off unless asked for ([`Overlay::track`]), and then one entry per transaction and place. An account is three places
+//! (balance, nonce, code with existence) and its slots. A credit is an entry of its own: nobody who only adds to a
+//! balance needs to know it, so two credits never clash, and the beneficiary or an exchange's address is no bottleneck
+//! until somebody looks at it.
+//!
+//! Two overlays over the same view whose transactions do not clash have done what one overlay would have done with all
+//! of them, in any order: [`Overlay::clashes`] tells, and `StateDiff::beside` joins what they changed. An entry for
+//! something that was rolled back stays: whoever looked was led by what it saw.
+
+use std::{cell::RefCell, ops::Range};
+
+use types::U256;
+
+use super::{AccountId, Overlay, SlotId};
+
+/// What was done with an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touch(u8);
+
+impl Touch {
+    /// Looked at the balance.
+    pub const READ_BALANCE: Self = Self(1);
+    /// Looked at the nonce.
+    pub const READ_NONCE: Self = Self(1 << 1);
+    /// Looked at the code, or at whether there is an account.
+    pub const READ_CODE: Self = Self(1 << 2);
+    /// Set the balance to what follows from a look at it.
+    pub const WRITE_BALANCE: Self = Self(1 << 3 | 1);
+    /// Set the nonce.
+    pub const WRITE_NONCE: Self = Self(1 << 4 | 1 << 1);
+    /// Set the code, or whether there is an account.
+    pub const WRITE_CODE: Self = Self(1 << 5 | 1 << 2);
+    /// Added to the balance.
+    pub const CREDIT: Self = Self(1 << 6);
+    /// Looked at all slots at once.
+    pub const ALL_SLOTS: Self = Self(1 << 7);
+    /// Looked at everything but slots.
+    pub const READ: Self = Self(0b111);
+    /// Took the account away, or brought it up, slots included.
+    pub const WIPE: Self = Self(0b1011_1111);
+
+    /// Looked at a slot.
+    pub const READ_SLOT: Self = Self::READ_BALANCE;
+    /// Wrote a slot.
+    pub const WRITE_SLOT: Self = Self::WRITE_BALANCE;
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in here.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether anything but credits was written.
+    pub const fn is_write(self) -> bool {
+        self.0 >> 3 & 0b111 != 0
+    }
+
+    /// Whether the balance grew, and nobody looked at it.
+    pub const fn is_credit(self) -> bool {
+        self.has(Self::CREDIT) && !self.has(Self::READ_BALANCE)
+    }
+
+    /// Whether two transactions that did this must stay in order. Slots are looked at elsewhere.
+    pub const fn clashes(self, other: Self) -> bool {
+        let (reads, writes) = (self.0 & 0b111, self.0 >> 3 & 0b111);
+        let (their_reads, their_writes) = (other.0 & 0b111, other.0 >> 3 & 0b111);
+        let (credits, their_credits) = (self.0 >> 6 & 1, other.0 >> 6 & 1);
+        writes & their_reads | reads & their_writes | credits & their_reads | reads & their_credits != 0
+    }
+}
+
+/// An account or a slot of one overlay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The account itself.
+    Account(AccountId),
+    /// A slot.
+    Slot(SlotId),
+}
+
+/// One place that a transaction touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Which place.
+    pub place: Place,
+    /// What was done there.
+    pub touch: Touch,
+    /// By how much its balance grew, where nobody looked at it.
+    pub credit: U256,
+}
+
+/// The footprints of an overlay's transactions, by their number: 0 is the first that was begun.
+#[derive(Debug, Default)]
+pub struct Footprints {
+    /// Of all transactions, one after the other.
+    entries: Vec<Footprint>,
+    /// Where each transaction's entries begin.
+    starts: Vec<u32>,
+    /// All that was done with each account and slot.
+    accounts: Vec<Touch>,
+    slots: Vec<Touch>,
+}
+
+impl Footprints {
+    /// How many transactions left one.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// What one transaction touched.
+    pub fn of(&self, transaction: usize) -> &[Footprint] {
+        &self.entries[self.range(transaction)]
+    }
+
+    fn range(&self, transaction: usize) -> Range<usize> {
+        let end = self.starts.get(transaction + 1).map_or(self.entries.len(), |start| *start as usize);
+        self.starts[transaction] as usize..end
+    }
+
+    /// All that was done with a place.
+    pub fn touch(&self, place: Place) -> Touch {
+        let (touches, index) = match place {
+            Place::Account(account) => (&self.accounts, account.0),
+            Place::Slot(slot) => (&self.slots, slot.0),
+        };
+        touches.get(index as usize).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, place: Place, touch: Touch) {
+        let all = match place {
+            Place::Account(account) => at(&mut self.accounts, account.0),
+            Place::Slot(slot) => at(&mut self.slots, slot.0),
+        };
+        *all = all.and(touch);
+    }
+}
+
+/// What is written down while transactions run.
+#[derive(Debug, Default)]
+pub(super) struct Tracker {
+    footprints: Footprints,
+    /// Where the entry of a place stands, if the transaction at work has one.
+    accounts: Vec<Mark>,
+    slots: Vec<Mark>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// Transactions begun when the entry was written.
+    transaction: u32,
+    entry: u32,
+}
+
+impl Tracker {
+    #[inline]
+    fn note(&mut self, place: Place, touch: Touch, balance: impl FnOnce() -> U256) {
+        let transaction = self.footprints.starts.len() as u32;
+        let entries = &mut self.footprints.entries;
+        let mark = match place {
+            Place::Account(account) => at(&mut self.accounts, account.0),
+            Place::Slot(slot) => at(&mut self.slots, slot.0),
+        };
+        if mark.transaction == transaction {
+            let entry = &mut entries[mark.entry as usize];
+            entry.touch = entry.touch.and(touch);
+        } else {
+            *mark = Mark { transaction, entry: entries.len() as u32 };
+            // For now the balance as it was; by how much it grew is known at the end.
+            entries.push(Footprint { place, touch, credit: balance() });
+        }
+    }
+}
+
+fn at<T: Default + Clone>(items: &mut Vec<T>, index: u32) -> &mut T {
+    let index = index as usize;
+    if index >= items.len() {
+        items.resize(index + 1, T::default());
+    }
+    &mut items[index]
+}
+
+pub(super) type Tracking = Option<Box<RefCell<Tracker>>>;
+
+/// Two places, one in each of two overlays, that are the same and at which their transactions must stay in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// In the overlay that was asked.
+    pub here: Place,
+    /// In the other one.
+    pub there: Place,
+}
+
+impl Overlay<'_> {
+    /// From here on footprints are kept, until [`Overlay::take_footprints`].
+    pub fn track(&mut self) {
+        self.tracker = Some(Box::default());
+    }
+
+    /// Begins the footprint of the next transaction.
+    pub fn begin_footprint(&mut self) {
+        let footprints = &mut self.tracker.as_mut().expect("footprints are kept").get_mut().footprints;
+        footprints.starts.push(footprints.entries.len() as u32);
+    }
+
+    /// Ends it.
+    pub fn end_footprint(&mut self) {
+        let footprints = &mut self.tracker.as_mut().expect("footprints are kept").get_mut().footprints;
+        let start = *footprints.starts.last().expect("a footprint was begun") as usize;
+        for index in start..footprints.entries.len() {
+            let Footprint { place, touch, credit: before } = footprints.entries[index];
+            footprints.add(place, touch);
+            footprints.entries[index].credit = match place {
+                Place::Account(account) if touch.is_credit() => {
+                    let held = self.accounts[account.0 as usize].current;
+                    held.map_or(U256::ZERO, |account| account.balance).wrapping_sub(before)
+                }
+                _ => U256::ZERO,
+            };
+        }
+    }
+
+    /// What was kept; nothing is from here on.
+    pub fn take_footprints(&mut self) -> Footprints {
+        self.tracker.take().expect("footprints are kept").into_inner().footprints
+    }
+
+    /// Where this overlay's transactions and those of `other`, over the same view, must stay in order.
+    pub fn clashes(&self, mine: &Footprints, other: &Overlay<'_>, theirs: &Footprints) -> Vec<Clash> {
+        let mut clashes = Vec::new();
+        // Which account of theirs is which of mine.
+        let mut same = vec![None; self.accounts.len()];
+        for (index, entry) in self.accounts.iter().enumerate() {
+            let Some(&their) = other.by_address.get(&entry.address) else { continue };
+            same[index] = Some(their);
+            let (here, there) = (Place::Account(AccountId(index as u32)), Place::Account(AccountId(their)));
+            let (mine, theirs) = (mine.touch(here), theirs.touch(there));
+            let swept = mine.has(Touch::ALL_SLOTS) && (theirs.has(Touch::ALL_SLOTS) || other.has_slots(their))
+                || theirs.has(Touch::ALL_SLOTS) && self.has_slots(index as u32);
+            if mine.clashes(theirs) || swept {
+                clashes.push(Clash { here, there });
+            }
+        }
+        for (index, slot) in self.slots.iter().enumerate() {
+            let Some(account) = same[slot.account as usize] else { continue };
+            let Some(&their) = other.by_slot.get(&(account, slot.key)) else { continue };
+            let (here, there) = (Place::Slot(SlotId(index as u32)), Place::Slot(SlotId(their)));
+            if mine.touch(here).clashes(theirs.touch(there)) {
+                clashes.push(Clash { here, there });
+            }
+        }
+        clashes
+    }
+
+    /// Takes back what the transactions marked in `undone` did, and forgets their footprints. They must not clash with
+    /// the others: nobody read or built on what goes.
+    pub fn retract(&mut self, footprints: &mut Footprints, undone: &[bool]) {
+        assert_eq!(undone.len(), footprints.len(), "one mark for each transaction");
+        footprints.accounts.fill(Touch::default());
+        footprints.slots.fill(Touch::default());
+        let mut reset = vec![false; self.accounts.len()];
+        let marked = |mark: bool| (0..undone.len()).filter(move |transaction| undone[*transaction] == mark);
+        for transaction in marked(true) {
+            for Footprint { place, touch, .. } in footprints.of(transaction) {
+                match place {
+                    Place::Account(account) if touch.is_write() => reset[account.0 as usize] = true,
+                    Place::Account(_) => {}
+                    Place::Slot(slot) => {
+                        let slot = &mut self.slots[slot.0 as usize];
+                        slot.current = slot.initial;
+                    }
+                }
+            }
+        }
+        for (entry, _) in self.accounts.iter_mut().zip(&reset).filter(|(_, reset)| **reset) {
+            entry.current = entry.initial;
+            entry.code = None;
+        }
+        for transaction in 0..undone.len() {
+            for index in footprints.range(transaction) {
+                let Footprint { place, touch, credit } = footprints.entries[index];
+                if !undone[transaction] {
+                    footprints.add(place, touch);
+                }
+                let Place::Account(account) = place else { continue };
+                let entry = &mut self.accounts[account.0 as usize];
+                // What was reset lost the others' credits, too; what was not still has those that go.
+                if credit.is_zero() || reset[account.0 as usize] == undone[transaction] {
+                    continue;
+                }
+                let balance = &mut entry.current.get_or_insert_default().balance;
+                *balance =
+                    if undone[transaction] { balance.wrapping_sub(credit) } else { balance.wrapping_add(credit) };
+            }
+        }
+        for entry in self.accounts.iter_mut().filter(|entry| entry.initial.is_none()) {
+            // It sprang up from credits that went.
+            entry.current = entry.current.filter(|account| !account.is_empty());
+        }
+    }
+
+    fn has_slots(&self, account: u32) -> bool {
+        self.own_slots(account).next().is_some()
+    }
+
+    fn held(&self, id: AccountId) -> U256 {
+        self.accounts[id.0 as usize].current.map_or(U256::ZERO, |account| account.balance)
+    }
+
+    #[inline]
+    pub(super) fn note(&self, id: AccountId, touch: Touch) {
+        if let Some(tracker) = &self.tracker {
+            tracker.borrow_mut().note(Place::Account(id), touch, || self.held(id));
+        }
+    }
+
+    #[inline]
+    pub(super) fn note_slot(&self, id: SlotId, touch: Touch) {
+        if let Some(tracker) = &self.tracker {
+            tracker.borrow_mut().note(Place::Slot(id), touch, || U256::ZERO);
+        }
+    }
+}
