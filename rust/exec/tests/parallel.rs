@@ -226,6 +226,10 @@ fn compare(
             let result = executor.execute(&rules, env, transactions, withdrawals, state, Mode::default());
             match (&expected, result) {
                 (Ok(expected), Ok((outcome, report))) => {
+                    let pairs = expected.diff.accounts.iter().zip(&outcome.diff.accounts);
+                    let first =
+                        pairs.filter(|(expected, actual)| expected != actual).map(|pair| format!("{pair:#?}")).next();
+                    prop_assert_eq!(first, None, "{} threads, {:?}", threads, fork);
                     prop_assert_eq!(expected, &outcome, "{} threads, {:?}", threads, fork);
                     reports.push(report);
                 }

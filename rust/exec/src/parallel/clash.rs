@@ -1,7 +1,7 @@
 //! What two workers did to each other: which transactions have to run again, and in which units.
 
 use alloy_primitives::map::HashMap;
-use state::{Clash, Footprints, Place};
+use state::{Clash, Footprints, Place, Touch};
 use types::{Address, U256};
 
 use super::{
@@ -44,10 +44,7 @@ pub(super) fn dragged(footprints: &Footprints, places: &[Place]) -> Vec<bool> {
                 continue;
             }
             let ordered = footprints.of(transaction as usize).iter().map(|footprint| footprint.place);
-            open.extend(ordered.filter(|place| {
-                let all = footprints.touch(*place);
-                all.clashes(all)
-            }));
+            open.extend(ordered.filter(|place| footprints.touch(*place).is_ordered()));
         }
     }
     marks
@@ -55,25 +52,28 @@ pub(super) fn dragged(footprints: &Footprints, places: &[Place]) -> Vec<bool> {
 
 /// Units by what the transactions really touched. `chosen` lists them ascending.
 pub(super) fn units(workers: &[Done<'_>], marks: &[Vec<bool>], chosen: &[u32]) -> Units {
-    let mut sets = Sets::new(chosen.len());
-    let mut first: HashMap<(Address, Option<U256>), u32> = HashMap::default();
+    let mut places: HashMap<(Address, Option<U256>), (Touch, Vec<u32>)> = HashMap::default();
     for (done, marks) in workers.iter().zip(marks) {
         for (transaction, number) in done.transactions.iter().enumerate().filter(|(transaction, _)| marks[*transaction])
         {
             let position = chosen.binary_search(number).expect("chosen are the marked ones") as u32;
             for footprint in done.footprints.of(transaction) {
                 let place = match footprint.place {
-                    // Who only looks at code or adds to a balance is joined by nothing.
-                    Place::Account(_) if !footprint.touch.is_write() => continue,
                     Place::Account(account) => (done.overlay.address(account), None),
                     Place::Slot(slot) => {
                         let (account, key) = done.overlay.slot_key(slot);
                         (done.overlay.address(account), Some(key))
                     }
                 };
-                sets.join(*first.entry(place).or_insert(position), position);
+                let (touch, who) = places.entry(place).or_default();
+                *touch = touch.and(footprint.touch);
+                who.push(position);
             }
         }
+    }
+    let mut sets = Sets::new(chosen.len());
+    for (_, who) in places.values().filter(|(touch, _)| touch.is_ordered()) {
+        who.iter().for_each(|position| sets.join(who[0], *position));
     }
     Units::new(sets)
 }

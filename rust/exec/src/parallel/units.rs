@@ -103,8 +103,7 @@ impl Hints {
         let mut clashes: Vec<(usize, usize)> = Vec::new();
         for index in 0..footprints.len() {
             for footprint in footprints.of(index) {
-                let all = footprints.touch(footprint.place);
-                if !all.clashes(all) {
+                if !footprints.touch(footprint.place).is_ordered() {
                     continue;
                 }
                 if let Some((before, touch)) = last.insert(footprint.place, (index, footprint.touch))

@@ -57,9 +57,14 @@ impl Touch {
         self.0 & other.0 == other.0
     }
 
-    /// Whether anything but credits was written.
+    /// Whether anything was written, credits that nobody looked at apart.
     pub const fn is_write(self) -> bool {
-        self.0 >> 3 & 0b111 != 0
+        self.0 >> 3 & 0b111 != 0 || self.has(Self::CREDIT) && !self.is_credit()
+    }
+
+    /// Whether those who did this must stay in order among themselves.
+    pub const fn is_ordered(self) -> bool {
+        self.clashes(self) || self.has(Self::ALL_SLOTS)
     }
 
     /// Whether the balance grew, and nobody looked at it.
