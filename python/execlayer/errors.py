@@ -178,6 +178,13 @@ class MalformedDeposit(ExeclayerError):
     data: bytes
 
 
+class TransactionPanicked(InternalError):
+    """A bug: executing a transaction panicked. Its block was given up, and the chain is as it was."""
+
+    index: int
+    message: str
+
+
 class BlockGasExceeded(TransactionRejected):
     """It does not fit into what is left of the block."""
 

@@ -127,9 +127,10 @@ impl Chain {
         let draft = self.draft(&options)?;
         let environment = execute::environment(&draft.header, &[]);
         let mode = execute::mode(&draft.rules);
-        let outcome =
-            exec::execute(&draft.rules, &environment, &transactions, &options.withdrawals, &draft.state, mode)
-                .map_err(MineError::Execution)?;
+        let (outcome, _) = self
+            .executor
+            .execute(&draft.rules, &environment, &transactions, &options.withdrawals, &draft.state, mode)
+            .map_err(MineError::Execution)?;
         let block = self.seal(&mut writer, draft, transactions, options.withdrawals, outcome)?;
         Ok(Mined { block, skipped: Vec::new() })
     }

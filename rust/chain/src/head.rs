@@ -6,6 +6,7 @@ use std::{
 };
 
 use evm::spec::{ChainSpec, Rules};
+use exec::{Executor, Parallel};
 use pool::{Limits, Pool};
 use state::{
     Commit, Ledger, StateDiff, StateReader, Stopped, StoredBlock, Tally,
@@ -39,11 +40,15 @@ pub struct Options {
     pub history: History,
     /// How much may wait in the pool.
     pub pool: Limits,
+    /// Whether blocks run on several cores.
+    pub parallel: Parallel,
+    /// On how many at most; None for all there are.
+    pub threads_max: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { history: History::Window(128), pool: Limits::default() }
+        Self { history: History::Window(128), pool: Limits::default(), parallel: Parallel::Auto, threads_max: None }
     }
 }
 
@@ -124,6 +129,7 @@ pub struct Chain {
     genesis: Genesis,
     genesis_id: BlockId,
     options: Options,
+    pub(crate) executor: Executor,
     ledger: Arc<dyn Ledger>,
     head: RwLock<Arc<Head>>,
     /// Held by whoever changes the chain.
@@ -177,6 +183,7 @@ impl Chain {
         Ok(Arc::new(Self {
             genesis,
             genesis_id,
+            executor: Executor::new(options.parallel, options.threads_max),
             options,
             ledger,
             head: RwLock::new(Arc::new(head)),

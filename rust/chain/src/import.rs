@@ -170,13 +170,11 @@ impl Chain {
         let environment = execute::environment(header, &block.body.ommers);
         let withdrawals = execute::withdrawals(&block.body);
         let mode = execute::mode(&rules);
-        let outcome =
-            exec::execute(&rules, &environment, &recovered, withdrawals, &before, mode).map_err(
-                |error| match error {
-                    ExecError::View(error) => error.into(),
-                    error => ImportError::Execution { block: id, error },
-                },
-            )?;
+        let executed = self.executor.execute(&rules, &environment, &recovered, withdrawals, &before, mode);
+        let (outcome, _) = executed.map_err(|error| match error {
+            ExecError::View(error) => error.into(),
+            error => ImportError::Execution { block: id, error },
+        })?;
         let mut concluded = execute::conclude(&before, self.lattice_of(parent.id)?, outcome)?;
         compare(header, &concluded, &rules).map_err(wrong)?;
         let stored = StoredBlock {

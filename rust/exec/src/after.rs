@@ -1,7 +1,7 @@
 //! A state and what changed since, as one view.
 
 use alloy_primitives::map::{AddressHashMap, HashMap};
-use state::{StateDiff, View, ViewError};
+use state::{StateDiff, Stopped, View, ViewError};
 use types::{Account, Address, B256, Bytes, U256};
 
 /// `view` with `diff` on top. Costs one look into a table more than the view does.
@@ -63,5 +63,9 @@ impl View for After<'_> {
             }
         }
         Ok(slots)
+    }
+
+    fn check(&self) -> Result<(), Stopped> {
+        self.view.check()
     }
 }

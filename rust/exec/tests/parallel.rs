@@ -176,7 +176,7 @@ fn signed(fork: Fork, wish: &Wish, nonce: u64) -> Recovered {
         input: input.into(),
         ..TxEip1559::default()
     };
-    let transaction = if fork >= Fork::London && nonce % 3 == 0 {
+    let transaction = if fork >= Fork::London && nonce.is_multiple_of(3) {
         Transaction::from_parts(tx, Signature::test_signature())
     } else {
         let legacy = types::tx::TxLegacy {

@@ -299,6 +299,7 @@ reasons! {
         ExecError::SystemContractMissing { contract } => SystemContractMissing(contract),
         ExecError::SystemCallFailed { contract, outcome: _ } => SystemCallFailed(contract),
         ExecError::MalformedDeposit { data } => MalformedDeposit(data),
+        ExecError::Panicked { index, message } => TransactionPanicked(index, message),
     } => {
         ExecError::View(inner) => inner,
         ExecError::Custom(inner) => inner,

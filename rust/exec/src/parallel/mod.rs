@@ -17,7 +17,10 @@ mod report;
 mod run;
 mod units;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use evm::{BlockEnv, Executed, Rules};
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
@@ -57,7 +60,6 @@ pub enum Parallel {
 pub struct Executor {
     parallel: Parallel,
     threads: usize,
-    pool: OnceLock<Option<ThreadPool>>,
     hints: Mutex<Hints>,
     /// Share of the recent blocks' transactions that ran in vain.
     conflicts: Mutex<f64>,
@@ -75,14 +77,7 @@ impl Executor {
     /// `threads`: None for one per core.
     pub fn new(parallel: Parallel, threads: Option<usize>) -> Self {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        Self {
-            parallel,
-            threads: threads.max(1),
-            pool: OnceLock::new(),
-            hints: Mutex::default(),
-            conflicts: Mutex::default(),
-            shuffle: None,
-        }
+        Self { parallel, threads: threads.max(1), hints: Mutex::default(), conflicts: Mutex::default(), shuffle: None }
     }
 
     /// Nobody guesses: each transaction falls to some worker, the same one for the same seed. For tests of what comes
@@ -115,12 +110,13 @@ impl Executor {
         builder.reserve(transactions.len());
         let mut report = Report::new(transactions.len());
         let mut done = 0;
-        // Receipts of old forks hold the state root after each transaction: those want every diff in order.
-        if !mode.diffs && self.tries(transactions) {
+        // Receipts of old forks hold the state root after each transaction: those want every diff in order. Opcodes
+        // that somebody brought along may do anything.
+        if !mode.diffs && rules.is_consensus() && self.tries(transactions) {
             done = self.pilot(&mut builder, transactions)?;
             if let Some(pool) = self.pool()
                 && let Some(outcome) =
-                    self.side_by_side(pool, &mut builder, &transactions[done..], withdrawals, &mut report)?
+                    self.side_by_side(&pool, &mut builder, &transactions[done..], withdrawals, &mut report)?
             {
                 return Ok((outcome, report));
             }
@@ -147,11 +143,18 @@ impl Executor {
         *conflicts < 0.5
     }
 
-    fn pool(&self) -> Option<&ThreadPool> {
-        let start =
-            || ThreadPoolBuilder::new().num_threads(self.threads).thread_name(|index| format!("execute {index}"));
-        // Without threads everything runs in sequence, which is slower and no error.
-        self.pool.get_or_init(|| start().build().ok()).as_ref()
+    /// The workers: those of one number are shared by all executors of the process. None where there are no threads to be
+    /// had: everything runs in sequence then, which is slower and no error.
+    fn pool(&self) -> Option<Arc<ThreadPool>> {
+        static POOLS: Mutex<BTreeMap<usize, Arc<ThreadPool>>> = Mutex::new(BTreeMap::new());
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(&self.threads) {
+            return Some(pool.clone());
+        }
+        let workers = ThreadPoolBuilder::new().num_threads(self.threads);
+        let pool = Arc::new(workers.thread_name(|index| format!("execute {index}")).build().ok()?);
+        pools.insert(self.threads, pool.clone());
+        Some(pool)
     }
 
     /// Runs the first few in sequence where they have something to teach; returns how many.

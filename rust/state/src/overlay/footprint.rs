@@ -292,21 +292,20 @@ impl Overlay<'_> {
             entry.current = entry.initial;
             entry.code = None;
         }
-        for transaction in 0..undone.len() {
+        for (transaction, undone) in undone.iter().copied().enumerate() {
             for index in footprints.range(transaction) {
                 let Footprint { place, touch, credit } = footprints.entries[index];
-                if !undone[transaction] {
+                if !undone {
                     footprints.add(place, touch);
                 }
                 let Place::Account(account) = place else { continue };
                 let entry = &mut self.accounts[account.0 as usize];
                 // What was reset lost the others' credits, too; what was not still has those that go.
-                if credit.is_zero() || reset[account.0 as usize] == undone[transaction] {
+                if credit.is_zero() || reset[account.0 as usize] == undone {
                     continue;
                 }
                 let balance = &mut entry.current.get_or_insert_default().balance;
-                *balance =
-                    if undone[transaction] { balance.wrapping_sub(credit) } else { balance.wrapping_add(credit) };
+                *balance = if undone { balance.wrapping_sub(credit) } else { balance.wrapping_add(credit) };
             }
         }
         for entry in self.accounts.iter_mut().filter(|entry| entry.initial.is_none()) {
