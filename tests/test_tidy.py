@@ -46,6 +46,7 @@ PYTHON_NEIGHBOURS: dict[str, set[str]] = {
     "chain": {"accounts", "results"},
     "accounts": {"results"},
     "contract": {"accounts", "results"},
+    "testing": {"server"},
 }
 ORDERS_MAY_USE = {"upstream", "errors", "config", "observe", "_core"}
 

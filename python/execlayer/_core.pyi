@@ -23,13 +23,17 @@ __all__ = [
     "Transaction",
     "Transactions",
     "__version__",
+    "keccak256",
     "reasons",
+    "recover",
 ]
 
 __version__: str
 
 AccessList: TypeAlias = Sequence[tuple[str | bytes, Sequence[int | str | bytes]]]
 
+def keccak256(data: str | Buffer) -> bytes: ...
+def recover(digest: str | Buffer, signature: str | Buffer) -> str: ...
 def reasons() -> list[tuple[str, list[str]]]: ...
 
 @final
@@ -53,6 +57,7 @@ class Key:
         gas_price: int | None = None,
         access_list: AccessList | None = None,
     ) -> bytes: ...
+    def sign(self, digest: str | Buffer) -> bytes: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self, /) -> int: ...
@@ -189,6 +194,8 @@ class Receipts:
 
 @final
 class Transaction:
+    @staticmethod
+    def decode(raw: str | Buffer) -> Transaction: ...
     @property
     def hash(self) -> str: ...
     @property

@@ -13,8 +13,8 @@ from http import HTTPStatus
 import trio
 from wsproto.utilities import RemoteProtocolError
 
+from ..upstream.splitter import Splitter
 from .http1 import CONTINUE, Admission, HttpError, Parser, Request, json_response, text_response
-from .ipc import Splitter
 from .limits import Limits
 from .methods import Methods
 from .peer import Heads, converse

@@ -174,7 +174,7 @@ impl Show for PyBlock {
 
 /// A sequence over a block that makes its items when they are asked for: a block of 10,000 costs nothing until then.
 macro_rules! sequence {
-    ($(#[$doc:meta])* $name:ident of $item:ident over $list:expr) => {
+    ($(#[$doc:meta])* $name:ident of $item:ident over $list:expr, each $make:expr) => {
         $(#[$doc])*
         #[pyclass(module = "execlayer._core", frozen, sequence)]
         pub(crate) struct $name(Arc<StoredBlock>);
@@ -186,7 +186,8 @@ macro_rules! sequence {
             }
 
             fn item(&self, index: usize) -> $item {
-                $item { block: Arc::clone(&self.0), index }
+                let make: fn(&Arc<StoredBlock>, usize) -> $item = $make;
+                make(&self.0, index)
             }
         }
 
@@ -228,10 +229,13 @@ macro_rules! sequence {
 
 sequence! {
     /// The transactions of a block.
-    Transactions of PyTransaction over |block| block.body.transactions.len()
+    Transactions of PyTransaction over |block| block.body.transactions.len(), each |block, index| PyTransaction::at(block, index)
 }
 
 sequence! {
     /// The receipts of a block.
-    Receipts of PyReceipt over |block| block.receipts.len()
+    Receipts of PyReceipt over |block| block.receipts.len(), each |block, index| PyReceipt {
+        block: Arc::clone(block),
+        index,
+    }
 }

@@ -96,6 +96,12 @@ impl PyKey {
         Ok(PyBytes::new(py, &signed.to_bytes()))
     }
 
+    /// Signs a 32-byte hash: r, s, and 27 or 28, in 65 bytes.
+    fn sign<'py>(&self, py: Python<'py>, digest: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let digest = argument("digest", digest).hash()?;
+        Ok(PyBytes::new(py, &self.0.sign(&digest).as_bytes()))
+    }
+
     fn __repr__(&self) -> String {
         format!("Key({})", self.address())
     }

@@ -3,6 +3,7 @@
 mod block;
 mod chain;
 mod convert;
+mod crypto;
 mod enter;
 mod error;
 mod heads;
@@ -23,6 +24,7 @@ mod core {
     use super::{
         block::{PyBlock, Receipts, Transactions},
         chain::PyChain,
+        crypto::{keccak256, recover},
         error::reasons,
         heads::{PyHeadChange, PyHeads},
         key::PyKey,

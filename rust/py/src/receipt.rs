@@ -61,7 +61,7 @@ impl PyReceipt {
     /// The transaction.
     #[getter]
     fn transaction(&self) -> PyTransaction {
-        PyTransaction { block: Arc::clone(&self.block), index: self.index }
+        PyTransaction::at(&self.block, self.index)
     }
 
     /// The transaction's hash.

@@ -1,33 +1,47 @@
-//! A transaction in a block, as a value.
-
-use std::sync::Arc;
+//! A signed transaction, as a value.
 
 use chain::{
-    StoredBlock,
-    types::{Transaction, U256},
+    StoredBlock, SubmitError,
+    types::{Address, Transaction, U256},
 };
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
-    convert::{int, wei},
+    convert::{argument, int, wei},
+    enter,
     show::Show,
 };
 
-/// A signed transaction that stands in a block.
+/// A signed transaction.
 #[pyclass(name = "Transaction", module = "execlayer._core", frozen)]
 pub(crate) struct PyTransaction {
-    pub(crate) block: Arc<StoredBlock>,
-    pub(crate) index: usize,
+    transaction: Transaction,
+    sender: Address,
 }
 
 impl PyTransaction {
+    pub(crate) fn at(block: &StoredBlock, index: usize) -> Self {
+        Self { transaction: block.body.transactions[index].clone(), sender: block.senders[index] }
+    }
+
     fn inner(&self) -> &Transaction {
-        &self.block.body.transactions[self.index]
+        &self.transaction
     }
 }
 
 #[pymethods]
 impl PyTransaction {
+    /// Reads EIP-2718 bytes and finds out who signed them. Whether they may stand in a block is not asked.
+    #[staticmethod]
+    fn decode(py: Python<'_>, raw: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let raw = argument("raw", raw).bytes()?;
+        enter::quick(py, || {
+            let transaction = Transaction::from_bytes(&raw).map_err(SubmitError::from)?;
+            let sender = transaction.recover().map_err(SubmitError::from)?;
+            Ok::<_, SubmitError>(Self { transaction, sender })
+        })
+    }
+
     /// Keccak-256 of the EIP-2718 bytes.
     #[getter]
     pub(crate) fn hash(&self) -> String {
@@ -43,7 +57,7 @@ impl PyTransaction {
     /// Who signed it.
     #[getter]
     pub(crate) fn sender(&self) -> String {
-        self.block.senders[self.index].to_checksum(None)
+        self.sender.to_checksum(None)
     }
 
     /// Whom it calls; None: it creates a contract.

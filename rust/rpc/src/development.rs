@@ -9,8 +9,8 @@ use std::{
 };
 
 use chain::{
-    Chain, MineOptions, Mined,
-    types::{Address, Key},
+    Chain, MineOptions, Mined, Submission,
+    types::{Address, Bytes, Key},
 };
 
 use crate::error::RpcError;
@@ -74,6 +74,13 @@ impl Development {
     /// Makes a block of what waits.
     pub(crate) fn mine(&self, chain: &Chain) -> Result<Mined, RpcError> {
         let mined = chain.mine(MineOptions::at(self.take_time(chain)));
+        mined.map_err(|error| RpcError::refused(error.to_string()))
+    }
+
+    /// Makes a block of these signed transactions, in this order, or none where one of them can't stand in it.
+    pub(crate) fn mine_exactly(&self, chain: &Chain, transactions: Vec<Bytes>) -> Result<Mined, RpcError> {
+        let batch = transactions.into_iter().map(Submission::from).collect();
+        let mined = chain.mine_batch(batch, MineOptions::at(self.take_time(chain)));
         mined.map_err(|error| RpcError::refused(error.to_string()))
     }
 

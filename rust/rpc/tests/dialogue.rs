@@ -166,6 +166,22 @@ fn snapshots_bring_the_chain_back_and_time_can_be_moved() {
     assert_eq!(result(&server, "eth_blockNumber", json!([])), "0x1");
 }
 
+#[test]
+fn a_block_of_exactly_these_transactions_can_be_asked_for() {
+    let server = server();
+    result(&server, "evm_setAutomine", json!([false]));
+    let (first, second) = (signed(0, &[], bob()), signed(1, &[], bob()));
+    let request = |transactions: Value, blocks: u64| json!([{"transactions": transactions, "blocks": blocks}]);
+    for refused in [request(json!([second]), 1), request(json!([first]), 2), request(json!(["0x00"]), 1)] {
+        assert_eq!(error(&server, "evm_mine", refused).0.signum(), -1);
+        assert_eq!(result(&server, "eth_blockNumber", json!([])), "0x0");
+    }
+    result(&server, "evm_mine", request(json!([first, second]), 1));
+    let block = result(&server, "eth_getBlockByNumber", json!(["0x1", true]));
+    let nonces: Vec<&Value> = block["transactions"].as_array().unwrap().iter().map(|one| &one["nonce"]).collect();
+    assert_eq!(nonces, ["0x0", "0x1"]);
+}
+
 proptest! {
     #[test]
     fn any_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200), params in ".{0,60}") {

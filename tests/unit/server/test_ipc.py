@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from execlayer.server.connection import IpcConnection
-from execlayer.server.ipc import Splitter
 from execlayer.server.limits import Limits
+from execlayer.upstream.splitter import Splitter
 
 from .conftest import Connect, EchoCore, call
 

@@ -11,15 +11,16 @@ _INSIDE = re.compile(rb'["\\]')
 class Splitter:
     """Cuts a stream into whole objects and arrays. Each byte is looked at once, however small the pieces are."""
 
-    def __init__(self, value_bytes: int) -> None:
+    def __init__(self, value_bytes: int, kind: str = "request") -> None:
         self._limit = value_bytes
+        self._kind = kind
         self._buffer = bytearray()
         self._position = 0
         self._depth = 0
         self._in_string = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The values that became whole. Raises ``ValueError`` where the stream is no sequence of requests; nothing
+        """The values that became whole. Raises ``ValueError`` where the stream is no sequence of values; nothing
         after that can be trusted."""
         self._buffer += data
         values = []
@@ -33,7 +34,7 @@ class Splitter:
 
     def _check_size(self, size: int) -> None:
         if size > self._limit:
-            raise ValueError(f"request is larger than {self._limit} bytes")
+            raise ValueError(f"{self._kind} is larger than {self._limit} bytes")
 
     def _next_end(self) -> int | None:
         """The end of the first value, if it is here."""
