@@ -91,6 +91,10 @@ bench: build ## promises against rivals: make bench AREA=blocks|pool|recover|rpc
 wheel: $(VENV)/ready ## an optimised wheel into ./dist
 	$(BIN)/maturin build --profile dist --out dist
 
+.PHONY: contracts
+contracts: ## compile contracts/ into the package: make contracts PACKAGES=<folder where npm installed tests/clients>
+	node contracts/compile.mjs $(PACKAGES) python/execlayer/artifacts
+
 .PHONY: docs
 docs: build ## write the generated pages in docs/
 	cargo run --quiet --package execlayer-rpc --example methods > docs/rpc.md

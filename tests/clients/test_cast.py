@@ -1,15 +1,10 @@
-"""Foundry's cast, which npm installs from the lock file here into a cache outside the checkout."""
+"""Foundry's cast."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import platform
-import shutil
 import subprocess
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +12,13 @@ import pytest
 
 from . import contract
 from .conftest import PATIENCE_SECONDS, Devnet
-
-PACKAGES = ("package.json", "package-lock.json")
-INSTALL_SECONDS = 300
+from .packages import INSTALL_SECONDS, packages
 
 
 @pytest.fixture(scope="session")
 def cast_binary() -> Path:
-    """The binary for Linux on x86-64, the one that is pinned; no Node.js is between it and us."""
-    here = Path(__file__).parent
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        pytest.skip(f"cast is pinned for Linux on x86-64 only, this is {platform.system()} on {platform.machine()}")
-    npm = shutil.which("npm")
-    if npm is None:
-        message = "cast is not tried: Node.js with npm is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    lock = hashlib.sha256((here / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = _cache() / "clients" / lock
-    binary = folder / "node_modules" / ".bin" / "cast"
-    if not binary.exists():
-        # Installed aside and renamed when whole, so that neither an interruption nor a second run leaves a half of it.
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            aside = Path(scratch) / "clients"
-            aside.mkdir()
-            for name in PACKAGES:
-                shutil.copy(here / name, aside)
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            done = subprocess.run(command, cwd=aside, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-            assert done.returncode == 0, done.stderr
-            # A rename onto a folder fails where another run was quicker; what that one made is as good.
-            with suppress(OSError):
-                aside.rename(folder)
-    assert binary.exists(), f"npm installed no cast in {folder}"
-    return binary
-
-
-def _cache() -> Path:
-    """The folder that `.ci/run` keeps between runs."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("CI_CACHE") or home / "execlayer-ci")
+    """The binary itself; no Node.js is between it and us."""
+    return packages() / "node_modules" / ".bin" / "cast"
 
 
 class Cast:
