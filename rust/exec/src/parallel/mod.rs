@@ -13,6 +13,7 @@
 //! No lock and no shared memory but the list of who has which unit; the answer depends on no timing.
 
 mod clash;
+mod conflicts;
 mod report;
 mod run;
 mod units;
@@ -22,11 +23,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use alloy_primitives::map::B256HashSet;
 use evm::{BlockEnv, Executed, Rules};
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 use state::{Overlay, StateDiff, View};
-use types::{Recovered, Withdrawal};
+use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal};
 
+pub use conflicts::{Conflicts, HotPlace, conflicts};
 pub use report::Report;
 use run::{Done, Work};
 use units::Hints;
@@ -160,7 +163,7 @@ impl Executor {
     /// Runs the first few in sequence where they have something to teach; returns how many.
     fn pilot(&self, builder: &mut BlockBuilder<'_>, transactions: &[Recovered]) -> Result<usize, ExecError> {
         let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
-        if !hints.know_little(transactions) {
+        if self.shuffle.is_some() || !hints.know_little(transactions) {
             return Ok(0);
         }
         let pilot = &transactions[..(transactions.len() / PILOT_SHARE).clamp(16, 128).min(transactions.len())];
@@ -211,6 +214,7 @@ impl Executor {
         let changed = After::new(&view, &diff);
         outcome.close(work.rules, work.env, withdrawals, spare::take(&changed))?;
         outcome.diff = before.and_then(diff).and_then(std::mem::take(&mut outcome.diff));
+        drop_passing_codes(&mut outcome.diff);
         report.parallel(transactions.len());
         Ok(Some(outcome))
     }
@@ -287,6 +291,16 @@ fn joined(
     let diffs: Vec<StateDiff> = pool.install(|| overlays.into_par_iter().map(diff_of).collect());
     let diff = diffs.into_iter().reduce(StateDiff::beside)?;
     Some((outcome, diff))
+}
+
+/// Code that an account had for a part of the block only is not part of the block's change.
+fn drop_passing_codes(diff: &mut StateDiff) {
+    if !diff.codes.is_empty() {
+        let hash = |account: &Option<Account>| account.map_or(EMPTY_CODE_HASH, |account| account.code_hash);
+        let changed = diff.accounts.iter().filter(|(_, change)| hash(&change.before) != hash(&change.after));
+        let kept: B256HashSet = changed.map(|(_, change)| hash(&change.after)).collect();
+        diff.codes.retain(|(hash, _)| kept.contains(hash));
+    }
 }
 
 impl Done<'_> {

@@ -54,7 +54,13 @@ impl<'a> Work<'a> {
             Some(seed) => Claims::dealt(units, pool.current_num_threads(), seed),
         };
         let done = pool.broadcast(|context| self.worker(context.index() as u32, chosen, units, &claims));
-        done.into_iter().collect()
+        // Of several panics the first one's, whoever had it.
+        let panicked = done.iter().filter_map(|done| done.as_ref().err());
+        let first = panicked.min_by_key(|error| if let ExecError::Panicked { index, .. } = error { *index } else { 0 });
+        match first {
+            Some(error) => Err(error.clone()),
+            None => done.into_iter().collect(),
+        }
     }
 
     fn worker(&self, worker: u32, chosen: &[u32], units: &Units, claims: &Claims) -> Result<Done<'a>, ExecError> {
