@@ -4,9 +4,24 @@
 //! done outside goes out as values. Given the same inputs the same bytes come out, signatures included, so a journal of
 //! the inputs is the whole truth about an engine.
 
+pub mod arena;
+pub mod build;
+pub mod chain;
+pub mod config;
 pub mod failure;
+pub mod fees;
+pub mod gates;
+pub mod lanes;
+pub mod order;
+pub mod outbox;
+pub mod replies;
+pub mod sign;
 pub mod states;
+pub mod stored;
+pub mod timer;
+pub mod window;
 pub mod wire;
 
+pub use config::Config;
 pub use failure::FailureCode;
 pub use states::{Event, State, StateTransitionError, Sub};

@@ -80,4 +80,4 @@ pub mod field {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,0 +1,142 @@
+//! Who signs: one question, asked with a hash, answered with a signature.
+//!
+//! The key in memory signs by RFC 6979, so that the same bytes are signed the same way in every replay. A remote signer or
+//! a module of hardware stands behind the same trait; whatever signs, the engine's first order of each sender checks that
+//! the signature is the sender's.
+
+use std::{collections::BTreeMap, fmt};
+
+use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
+use types::{Address, B256, Key, Signature, U256, keccak256, keys::HALF_ORDER, keys::InvalidKey, primitives::hex};
+
+/// The sender's key can't be used now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the wallet of {sender} is not accessible: {reason}")]
+pub struct WalletInaccessible {
+    /// Whose key it is.
+    pub sender: Address,
+    /// What the signer said.
+    pub reason: String,
+}
+
+/// Signs hashes for senders.
+pub trait Signer: Send {
+    /// A signature with low `s` that recovers to `sender`.
+    fn sign(&mut self, sender: Address, hash: &B256) -> Result<Signature, WalletInaccessible>;
+}
+
+/// A secret that is overwritten when it goes.
+struct Secret(Box<SecretKey>);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.non_secure_erase();
+    }
+}
+
+/// Keys in this process's memory. Debug output never shows the secrets.
+#[derive(Default)]
+pub struct MemorySigner(BTreeMap<Address, Secret>);
+
+impl MemorySigner {
+    /// Holds no key yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a secret's 32 bytes, big-endian, and says whose it is.
+    pub fn add(&mut self, secret: &B256) -> Result<Address, InvalidKey> {
+        let key = SecretKey::from_byte_array(secret.0).map_err(|_| InvalidKey)?;
+        let public = PublicKey::from_secret_key(SECP256K1, &key).serialize_uncompressed();
+        let address = Address::from_word(keccak256(&public[1..]));
+        self.0.insert(address, Secret(Box::new(key)));
+        Ok(address)
+    }
+
+    /// Whose keys it holds.
+    pub fn senders(&self) -> impl Iterator<Item = Address> {
+        self.0.keys().copied()
+    }
+}
+
+impl fmt::Debug for MemorySigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Signer for MemorySigner {
+    fn sign(&mut self, sender: Address, hash: &B256) -> Result<Signature, WalletInaccessible> {
+        let secret =
+            self.0.get(&sender).ok_or_else(|| WalletInaccessible { sender, reason: "no such key".to_owned() })?;
+        let (id, bytes) = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &secret.0).serialize_compact();
+        Ok(Signature::from_bytes_and_parity(&bytes, i32::from(id) & 1 == 1))
+    }
+}
+
+/// A signature whose `s` is in the lower half, whoever made it.
+pub fn normalised(signature: &Signature) -> Signature {
+    if signature.s() <= HALF_ORDER {
+        return *signature;
+    }
+    let order = HALF_ORDER * U256::from(2) + U256::ONE;
+    Signature::new(signature.r(), order - signature.s(), !signature.v())
+}
+
+/// The header that relays know an engine by: `0xADDRESS:0xSIGNATURE`, the signature being EIP-191's of the lowercase hex
+/// text, `0x` included, of the body's Keccak-256.
+pub fn relay_signature(identity: &Key, body: &[u8]) -> String {
+    let text = format!("{:#x}", keccak256(body));
+    let message = [format!("\x19Ethereum Signed Message:\n{}", text.len()).as_bytes(), text.as_bytes()].concat();
+    let signature = identity.sign(&keccak256(message));
+    let mut bytes = [0; 65];
+    bytes[..32].copy_from_slice(&signature.r().to_be_bytes::<32>());
+    bytes[32..64].copy_from_slice(&signature.s().to_be_bytes::<32>());
+    bytes[64] = 27 + u8::from(signature.v());
+    format!("{}:{}", identity.address().to_checksum(None), hex::encode_prefixed(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use types::keys::recover;
+
+    use super::*;
+
+    #[test]
+    fn signs_what_the_plain_key_signs_and_shows_no_secret() {
+        let secret = B256::repeat_byte(0x46);
+        let mut signer = MemorySigner::new();
+        let sender = signer.add(&secret).unwrap();
+        let hash = keccak256(b"hash");
+        assert_eq!(signer.sign(sender, &hash), Ok(Key::from_bytes(&secret).unwrap().sign(&hash)));
+        assert!(signer.sign(Address::ZERO, &hash).is_err());
+        assert!(!format!("{signer:?}").contains("4646"));
+        assert!(signer.add(&B256::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_high_s_is_brought_low_and_stays_the_senders() {
+        let key = Key::from_bytes(&B256::repeat_byte(0x46)).unwrap();
+        let hash = keccak256(b"hash");
+        let low = key.sign(&hash);
+        let order = HALF_ORDER * U256::from(2) + U256::ONE;
+        let high = Signature::new(low.r(), order - low.s(), !low.v());
+        assert_eq!(normalised(&high), low);
+        assert_eq!(recover(&hash, &normalised(&high)), Ok(key.address()));
+        assert_eq!(normalised(&low), low);
+    }
+
+    #[test]
+    fn the_relay_header_signs_the_prefixed_text_of_the_bodys_hash() {
+        let key = Key::from_bytes(&B256::repeat_byte(0x46)).unwrap();
+        let header = relay_signature(&key, b"{}");
+        let (address, signature) = header.split_once(':').unwrap();
+        assert_eq!(address, key.address().to_checksum(None));
+        let bytes = hex::decode(signature).unwrap();
+        let text = hex::encode_prefixed(keccak256(b"{}"));
+        assert_eq!(text.len(), 66);
+        let signed = keccak256([b"\x19Ethereum Signed Message:\n66".as_slice(), text.as_bytes()].concat());
+        let signature = Signature::from_bytes_and_parity(&bytes[..64], bytes[64] == 28);
+        assert_eq!(recover(&signed, &signature), Ok(key.address()));
+    }
+}
