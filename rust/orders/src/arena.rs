@@ -30,6 +30,11 @@ impl<T> Arena<T> {
         }
     }
 
+    /// How many places there are.
+    pub fn capacity(&self) -> usize {
+        self.entries.len()
+    }
+
     /// How many places are taken.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()

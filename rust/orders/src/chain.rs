@@ -72,6 +72,16 @@ impl Ring {
         self.canonical.get(&number).and_then(|hash| self.known.get(hash))
     }
 
+    /// The height of a known block.
+    pub fn number_of(&self, hash: &B256) -> Option<u64> {
+        self.known.get(hash).map(|head| head.number)
+    }
+
+    /// The canonical blocks, oldest first.
+    pub fn blocks(&self) -> impl Iterator<Item = (u64, B256)> {
+        self.canonical.iter().map(|(number, hash)| (*number, *hash))
+    }
+
     /// The lowest height that is known.
     pub fn lowest(&self) -> Option<u64> {
         self.canonical.first_key_value().map(|(number, _)| *number)

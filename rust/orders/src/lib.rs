@@ -8,6 +8,7 @@ pub mod arena;
 pub mod build;
 pub mod chain;
 pub mod config;
+pub mod core;
 pub mod failure;
 pub mod fees;
 pub mod gates;
@@ -23,5 +24,6 @@ pub mod window;
 pub mod wire;
 
 pub use config::Config;
+pub use core::{Alert, Core, Input, Note, Now, Output, Simulation, Want};
 pub use failure::FailureCode;
 pub use states::{Event, State, StateTransitionError, Sub};

@@ -1,0 +1,369 @@
+//! From a frame to an order with a slot, or to its refusal.
+
+use std::cmp::Reverse;
+
+use types::U256;
+
+use super::{Clocks, Core, Simulation, State, Summary, Timer, Want};
+use crate::{
+    build::abi,
+    config::{Conflict, Presim},
+    failure::FailureCode,
+    fees::Offer,
+    gates::{self, Refusal, Situation, Terms},
+    order::{Order, Step},
+    states::{Event, Sub},
+    window::Key,
+    wire::{Channel, Frame, Header, Identity, Message, Signal},
+};
+
+/// Most sources whose sequences are followed.
+const SOURCES_MAX: usize = 4096;
+
+/// An hour, for limits.
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+impl Core {
+    /// Whether signals are taken: a consumer that does not keep up with the results pauses the intake.
+    pub fn intake_is_open(&self) -> bool {
+        self.state.outbox.len() < self.config.max_results as usize
+    }
+
+    pub(super) fn take_frame(&mut self, bytes: &[u8]) {
+        let Ok(frame) = Frame::decode(bytes) else { return };
+        let Ok(message) = Message::decode(&frame) else { return };
+        let header = frame.header;
+        if !self.follows(&header) {
+            return self.acknowledge(&header, None);
+        }
+        match message {
+            Message::Signal(signal) => self.take_signal(&header, &signal),
+            Message::Cancel(identity) => self.take_cancel(&header, &identity),
+            _ => self.acknowledge(&header, None),
+        }
+    }
+
+    /// Whether a frame is newer than all of its source's. A source counts from one.
+    fn follows(&mut self, header: &Header) -> bool {
+        let sources = &mut self.state.sources;
+        if !sources.contains_key(&header.source_id) && sources.len() >= SOURCES_MAX {
+            return false;
+        }
+        let last = sources.entry(header.source_id).or_insert(0);
+        if header.sequence <= *last {
+            return false;
+        }
+        self.state.counters.sequence_gaps += u64::from(*last != 0 && header.sequence != *last + 1);
+        *last = header.sequence;
+        true
+    }
+
+    fn take_cancel(&mut self, header: &Header, identity: &Identity) {
+        match self.state.window.get(&key(header, identity)) {
+            Some(order_id) => {
+                self.cancel(order_id, FailureCode::Cancelled);
+                let order = self.order(order_id).cloned();
+                self.acknowledge(header, order.as_ref());
+            }
+            None => self.refuse_frame(header, FailureCode::InvalidParameters, "no such signal in the window"),
+        }
+    }
+
+    fn take_signal(&mut self, header: &Header, signal: &Signal<'_>) {
+        self.state.counters.signals_received += 1;
+        let key = key(header, &signal.identity);
+        self.state.window.expire(self.now.engine_ns);
+        if let Some(known) = self.state.window.get(&key) {
+            self.state.counters.duplicates += 1;
+            let order = self.order(known).cloned();
+            return self.acknowledge(header, order.as_ref());
+        }
+        let order_id = self.state.next_order;
+        self.state.next_order += 1;
+        self.state.counters.orders_created += 1;
+        let remembered = self.state.window.len() < self.config.max_keys as usize;
+        if remembered {
+            let until = self.now.engine_ns.saturating_add(self.config.window_ns());
+            self.state.window.insert(key, order_id, until);
+        }
+        let mut order = order_of(order_id, key, signal, self.now);
+        let slippage = signal.economics.slippage_bps;
+        order.min_profit = min_profit(order.expected_profit, slippage, self.config.slippage_bps);
+        let judged = if remembered { self.judge(signal, order_id) } else { Err(self.crowded()) };
+        match judged {
+            Err(refusal) => self.refuse_unplaced(header, order, &refusal),
+            Ok((terms, input)) => self.accept(header, order, terms, input),
+        }
+    }
+
+    fn crowded(&self) -> Refusal {
+        Refusal::CapacityExceeded { active: self.state.active() as u64, max: self.config.max_concurrent_orders.into() }
+    }
+
+    /// Asks the gates, and makes the call.
+    fn judge(&self, signal: &Signal<'_>, order_id: u64) -> Result<(Terms, Vec<u8>), Refusal> {
+        let config = &self.config;
+        let since = self.now.engine_ns.saturating_sub(HOUR_NS);
+        let recent = self.state.spent.iter().filter(|(at, _)| *at > since);
+        let (gas, loss) = recent.fold((0u64, 0u128), |(gas, loss), (_, (more, lost))| (gas + more, loss + lost));
+        let head = self.state.ring.head();
+        let situation = Situation {
+            config,
+            head,
+            tip: self.state.tip,
+            wall_ns: self.now.wall_ns,
+            halted: self.state.halted,
+            active: self.state.active() as u64,
+            has_room: !self.state.orders.is_full() || self.weakest(&signal.economics.expected_profit_wei).is_some(),
+            funds: self.state.lanes.funds(),
+            gas_last_hour: gas,
+            loss_last_hour: loss,
+            allows: &|address| config.allowed.is_empty() || config.allowed.contains(address),
+        };
+        let terms = gates::pass(&situation, signal)?;
+        let economics = &signal.economics;
+        let call = abi::Terms {
+            reference: abi::reference(&config.engine_id, order_id),
+            min_profit: U256::from(min_profit(economics.expected_profit, economics.slippage_bps, config.slippage_bps)),
+            recipient: config.recipient,
+            deadline: self.now.wall_ns.saturating_add(config.confirmation_deadline_ns) / 1_000_000_000,
+            max_block: economics.valid_until_block.unwrap_or(u64::MAX),
+        };
+        Ok((terms, abi::call(signal, &call)?))
+    }
+
+    /// The least profitable order that waits, where a newcomer beats it.
+    fn weakest(&self, newcomer_wei: &i128) -> Option<u64> {
+        let (Reverse(profit), order_id) = self.state.queue.last()?;
+        (*profit < u128::try_from(*newcomer_wei).unwrap_or(0)).then_some(*order_id)
+    }
+
+    fn refuse_unplaced(&mut self, header: &Header, mut order: Order, refusal: &Refusal) {
+        order.failure = Some(refusal.code());
+        order.reason = refusal.to_string();
+        let Clocks { engine_ns, wall_ns } = self.now;
+        let (order_id, from) = (order.id, order.sub);
+        if order.apply(Event::Refused, wall_ns, engine_ns).is_ok() {
+            self.notes.push(super::Note::Transition { order_id, from, to: order.sub });
+            self.state.counters.moved(order.state());
+        }
+        self.state.counters.failed(refusal.code());
+        order.reports = 1;
+        self.report_refused(&order);
+        self.acknowledge(header, Some(&order));
+        self.state.summarize(&order);
+        self.state.trim(self.config.retention_ns, self.config.retention_max);
+    }
+
+    fn accept(&mut self, header: &Header, mut order: Order, terms: Terms, input: Vec<u8>) {
+        if self.state.orders.is_full()
+            && let Some(weakest) = self.weakest(&order.expected_wei)
+        {
+            let refusal = self.crowded();
+            self.close(weakest, Event::Refused, refusal.code(), refusal.to_string());
+        }
+        let order_id = order.id;
+        (order.gas_limit, order.offer, order.fee_bound, order.input) =
+            (terms.gas_limit, terms.offer, terms.fee_bound, input);
+        if order.contract.is_zero() {
+            order.contract = self.config.contract;
+        }
+        if order.channel == Channel::Default {
+            order.channel = self.config.channel;
+        }
+        if !self.has_relay() {
+            order.channel = Channel::Public;
+        }
+        let fresh =
+            gates::is_fresh(&self.config, order.state_block, self.state.ring.head().map_or(0, |head| head.number));
+        let conflicts = self.conflicts(&order);
+        for pool in &order.pools {
+            *self.state.pools.entry(*pool).or_insert(0) += 1;
+        }
+        self.state.orders.insert(order);
+        self.advance(order_id, Event::Passed);
+        let submission = self.now.engine_ns.saturating_add(self.config.submission_deadline_ns);
+        let confirmation = self.now.engine_ns.saturating_add(self.config.confirmation_deadline_ns);
+        self.wheel().set(submission, Timer::Submission { order_id });
+        self.wheel().set(confirmation, Timer::Confirmation { order_id });
+        let simulated = match self.config.presim {
+            Presim::Off => false,
+            Presim::Fallback => !fresh || conflicts && self.config.conflict == Conflict::Simulate,
+            Presim::Always => true,
+        };
+        if simulated {
+            self.simulate(order_id);
+            self.enqueue(order_id);
+        } else if self.must_wait(order_id) || !self.place(order_id) {
+            self.enqueue(order_id);
+        }
+        let order = self.order(order_id).cloned();
+        self.acknowledge(header, order.as_ref());
+    }
+
+    pub(super) fn has_relay(&self) -> bool {
+        self.config.endpoints.iter().any(|endpoint| endpoint.relay != crate::config::Relay::None)
+    }
+
+    fn conflicts(&self, order: &Order) -> bool {
+        order.pools.iter().any(|pool| self.state.pools.get(pool).is_some_and(|live| *live > 0))
+    }
+
+    /// Whether an order shares a pool with one that is signed and not settled, and nothing says that both can pay.
+    fn must_wait(&self, order_id: u64) -> bool {
+        let waits = match self.config.conflict {
+            Conflict::Ignore => false,
+            Conflict::Serialize => true,
+            // Without a simulator nobody can say; the first one goes first.
+            Conflict::Simulate => self.config.presim == Presim::Off,
+        };
+        waits && self.rivals(order_id).next().is_some()
+    }
+
+    /// Live orders with a slot that share a pool with this one.
+    fn rivals(&self, order_id: u64) -> impl Iterator<Item = u64> {
+        let order = self.order(order_id);
+        let shared = order.is_some_and(|order| order.pools.iter().any(|pool| self.state.pools.get(pool) > Some(&1)));
+        let pools = order.filter(|_| shared).map_or(&[][..], |order| &order.pools);
+        let all = if pools.is_empty() { None } else { Some(self.state.orders.iter()) };
+        all.into_iter()
+            .flatten()
+            .filter(move |other| other.id != order_id && other.slot.is_some())
+            .filter(|other| other.pools.iter().any(|pool| pools.contains(pool)))
+            .map(|other| other.id)
+    }
+
+    pub(super) fn simulate(&mut self, order_id: u64) {
+        let after = self.rivals(order_id).collect();
+        let Some(order) = self.order(order_id) else { return };
+        let from = self.config.senders.first().copied().unwrap_or_default();
+        let (to, input, gas_limit) = (order.contract, order.input.clone(), order.gas_limit);
+        self.state.simulating.insert(order_id);
+        self.want(Want::Simulate { order_id, from, to, input, gas_limit, after });
+    }
+
+    pub(super) fn simulated(&mut self, order_id: u64, simulation: &Simulation) {
+        if !self.state.simulating.remove(&order_id) {
+            return;
+        }
+        match simulation {
+            Simulation::Reverted { data } => {
+                if let Some(order) = self.state.order_mut(order_id) {
+                    order.revert = data[..data.len().min(crate::wire::REVERT_MAX)].to_vec();
+                }
+                self.close(order_id, Event::Refused, FailureCode::SimulationFailed, abi::revert_reason(data));
+            }
+            Simulation::Passed { gas } => {
+                let limit = gates::gas_limit(&self.config, *gas);
+                let Some(order) = self.state.order_mut(order_id) else { return };
+                // The bound on the fee is for a gas limit: another limit, another bound.
+                let least = u128::from(order.fee_bound) * u128::from(order.gas_limit);
+                order.gas_limit = limit;
+                order.fee_bound = u64::try_from(least / u128::from(limit)).unwrap_or(u64::MAX);
+                order.offer = order.offer.capped(order.fee_bound);
+                self.pump();
+            }
+        }
+    }
+
+    fn enqueue(&mut self, order_id: u64) {
+        if self.advance(order_id, Event::Queued)
+            && let Some(order) = self.order(order_id)
+        {
+            let entry = (Reverse(order.expected_wei as u128), order_id);
+            self.state.queue.insert(entry);
+        }
+    }
+
+    /// Gives slots to those that wait, the most profitable first, until there is none left.
+    pub(super) fn pump(&mut self) {
+        let waiting: Vec<_> = self.state.queue.iter().map(|(_, order_id)| *order_id).collect();
+        for order_id in waiting {
+            if self.state.simulating.contains(&order_id) || self.must_wait(order_id) {
+                continue;
+            }
+            if !self.place(order_id) {
+                break;
+            }
+        }
+    }
+}
+
+fn key(header: &Header, identity: &Identity) -> Key {
+    Key { source_id: header.source_id, strategy_id: identity.strategy_id, signal_id: identity.signal_id }
+}
+
+/// What the contract is asked for at least.
+fn min_profit(expected: i128, slippage: Option<u16>, default: u16) -> u128 {
+    let kept = 10_000 - u128::from(slippage.unwrap_or(default));
+    expected.max(0) as u128 / 10_000 * kept + expected.max(0) as u128 % 10_000 * kept / 10_000
+}
+
+fn order_of(id: u64, key: Key, signal: &Signal<'_>, now: Clocks) -> Order {
+    let (identity, economics, addresses) = (&signal.identity, &signal.economics, &signal.addresses);
+    Order {
+        id,
+        key,
+        sub: Sub::Received,
+        failure: None,
+        reason: String::new(),
+        revert: Vec::new(),
+        flags: 0,
+        reports: 0,
+        action: identity.action,
+        channel: identity.channel,
+        created_ns: identity.created_unix_ns,
+        received_wall_ns: now.wall_ns,
+        received_ns: now.engine_ns,
+        expected_profit: economics.expected_profit,
+        expected_wei: economics.expected_profit_wei,
+        min_profit: 0,
+        capital: economics.required_capital,
+        gas_estimate: economics.gas_estimate,
+        gas_limit: 0,
+        fee_bound: 0,
+        offer: Offer { max_fee: 0, tip: 0 },
+        state_block: economics.state_block,
+        valid_until_block: economics.valid_until_block.unwrap_or(0),
+        contract: addresses.contract().unwrap_or_default(),
+        profit_token: addresses.profit_token(),
+        pools: addresses.pools().collect(),
+        tokens: addresses.tokens().collect(),
+        input: Vec::new(),
+        slot: None,
+        attempts: Vec::new(),
+        replacements: 0,
+        resends: 0,
+        inclusion: None,
+        bidding: None,
+        fills: Vec::new(),
+        ledger: 0,
+        history: vec![Step { from: Sub::Received, to: Sub::Received, wall_ns: now.wall_ns, engine_ns: now.engine_ns }],
+        cancel_for: None,
+        trace: signal.trace,
+    }
+}
+
+impl State {
+    /// Keeps a line of an order that is over.
+    pub(super) fn summarize(&mut self, order: &Order) {
+        self.summaries.push_back(Summary {
+            order_id: order.id,
+            key: order.key,
+            sub: order.sub,
+            failure: order.failure,
+            flags: order.flags,
+            reports: order.reports,
+            ledger: order.ledger,
+            at_ns: self.engine_ns,
+        });
+    }
+
+    /// Forgets the oldest lines.
+    pub(super) fn trim(&mut self, retention_ns: u64, max: u32) {
+        let old = self.engine_ns.saturating_sub(retention_ns);
+        while self.summaries.len() > max as usize || self.summaries.front().is_some_and(|first| first.at_ns < old) {
+            self.summaries.pop_front();
+        }
+    }
+}
