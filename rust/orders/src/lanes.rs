@@ -5,7 +5,7 @@
 //! can execute, or it is a hole that the next order takes or a filler closes. It is forgotten when the chain has settled
 //! it, and not before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use types::{Address, B256, U256};
 
@@ -119,7 +119,15 @@ pub struct Need {
 impl Lanes {
     /// One lane for each sender; closed until the chain's count is known.
     pub fn new(senders: &[Address]) -> Self {
-        let lane = |sender: &Address| Lane {
+        let mut lanes = Self::default();
+        lanes.extend(senders);
+        lanes
+    }
+
+    /// Lanes for the senders that have none.
+    pub fn extend(&mut self, senders: &[Address]) {
+        let held: HashSet<_> = self.lanes.iter().map(|lane| lane.sender).collect();
+        self.lanes.extend(senders.iter().filter(|sender| !held.contains(*sender)).map(|sender| Lane {
             sender: *sender,
             confirmed: None,
             next: 0,
@@ -128,8 +136,7 @@ impl Lanes {
             paused: false,
             balance: U256::ZERO,
             proven: false,
-        };
-        Self { lanes: senders.iter().map(lane).collect(), ..Self::default() }
+        }));
     }
 
     /// A lane.

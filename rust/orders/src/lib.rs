@@ -9,9 +9,11 @@ pub mod build;
 pub mod chain;
 pub mod config;
 pub mod core;
+pub mod engine;
 pub mod failure;
 pub mod fees;
 pub mod gates;
+pub mod journal;
 pub mod lanes;
 pub mod order;
 pub mod outbox;
@@ -25,5 +27,6 @@ pub mod wire;
 
 pub use config::Config;
 pub use core::{Alert, Core, Input, Note, Now, Output, Simulation, Want};
+pub use engine::Engine;
 pub use failure::FailureCode;
 pub use states::{Event, State, StateTransitionError, Sub};

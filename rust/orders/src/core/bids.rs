@@ -77,14 +77,14 @@ impl Core {
         }
     }
 
-    /// The window has closed once the chain is past its last block and nothing of it is unknown.
-    pub(super) fn bids_after_head(&mut self, order_id: u64) {
+    /// A window has closed once the chain is past its last block and nothing of that is unknown.
+    pub(super) fn close_windows(&mut self) {
         let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
-        let closed = self
-            .order(order_id)
-            .is_some_and(|order| is_bidding(order) && order.bidding.is_some_and(|bidding| head >= bidding.last_block));
-        if closed && self.is_matched_through(head) {
-            self.fall_back(order_id);
+        let past =
+            |order: &&Order| is_bidding(order) && order.bidding.is_some_and(|bidding| head >= bidding.last_block);
+        let closed: Vec<_> = self.state.orders().filter(past).map(|order| order.id).collect();
+        if !closed.is_empty() && self.is_matched_through(head) {
+            closed.into_iter().for_each(|order_id| self.fall_back(order_id));
         }
     }
 

@@ -40,10 +40,11 @@ impl Core {
             }
         }
         self.settle_deep();
+        self.close_windows();
         self.look_after();
         let head = self.state.ring.head().map_or(0, |head| head.number);
         // A chain without finality is final where the ring ends.
-        self.finalize(self.state.finalized.max(head.saturating_sub(RING)));
+        self.finalize(head.saturating_sub(RING));
         self.forget_receipts(head);
     }
 
@@ -66,6 +67,7 @@ impl Core {
         if let Some(number) = number.filter(|number| self.state.ring.is_canonical(*number, &block)) {
             self.land_block(number, block, &ours);
             self.settle_deep();
+            self.close_windows();
         }
     }
 
@@ -376,9 +378,7 @@ impl Core {
 
     /// The chain won't go back behind this block: what it holds can't change any more.
     pub(super) fn finalize(&mut self, number: u64) {
-        if number <= self.state.finalized {
-            return;
-        }
+        let number = self.state.finalized.max(number);
         self.state.finalized = number;
         let settled = |at: &(u64, B256)| !self.state.shallow.contains(at);
         let last = (number, B256::repeat_byte(0xff));
@@ -399,9 +399,9 @@ impl Core {
 }
 
 impl super::State {
-    /// Canonical blocks whose receipts are not known, above what is final.
+    /// Canonical blocks whose receipts are not known.
     pub(super) fn unread(&self) -> impl Iterator<Item = (u64, B256)> {
-        self.ring.blocks().filter(|(number, hash)| *number > self.finalized && !self.receipts.contains_key(hash))
+        self.ring.blocks().filter(|(_, hash)| !self.receipts.contains_key(hash))
     }
 
     /// Adds to what was spent in this hour, by the minute.

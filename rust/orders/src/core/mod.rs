@@ -62,7 +62,7 @@ pub enum Input {
     /// The engine runs with these settings.
     Configured {
         /// All of them.
-        config: Config,
+        config: Box<Config>,
     },
     /// A frame whose form and authenticity are right.
     Frame {
@@ -97,6 +97,8 @@ pub enum Input {
     Finalized {
         /// Its height.
         number: u64,
+        /// Its hash.
+        block: B256,
     },
     /// What the chain says of a sender.
     Account {
@@ -320,7 +322,7 @@ stored_choice! {
         3: Replied { request, verdict },
         4: Head { head },
         5: Receipts { block, receipts },
-        6: Finalized { number },
+        6: Finalized { number, block },
         7: Account { sender, nonce, balance, number, block },
         8: Tip { wei },
         9: Simulated { order_id, simulation },
@@ -439,13 +441,18 @@ impl Core {
     pub fn step(&mut self, now: Now, input: &Input) {
         self.now = self.state.read_clocks(now, matches!(input, Input::Restarted));
         match input {
-            Input::Configured { config } => self.configure(config.clone()),
+            Input::Configured { config } => self.configure((**config).clone()),
             Input::Frame { bytes } => self.take_frame(bytes),
             Input::Written { request } => self.written(*request),
             Input::Replied { request, verdict } => self.replied(*request, verdict),
             Input::Head { head } => self.take_head(*head),
             Input::Receipts { block, receipts } => self.take_receipts(*block, receipts),
-            Input::Finalized { number } => self.finalize(*number),
+            Input::Finalized { number, block } => {
+                // On another branch than ours it says nothing of what we saw.
+                if self.state.ring.is_canonical(*number, block) {
+                    self.finalize(*number);
+                }
+            }
             Input::Account { sender, nonce, balance, number, block } => {
                 self.account(sender, *nonce, *balance, *number, *block);
             }
@@ -468,8 +475,10 @@ impl Core {
         }
     }
 
-    /// New limits and fees; who signs and where it goes stays what it was at the start.
+    /// Other settings. Senders may be added; one that is taken away keeps its lane until the next journal.
     fn configure(&mut self, config: Config) {
+        self.state.lanes.extend(&config.senders);
+        self.state.up.resize(config.endpoints.len(), true);
         self.config = config;
     }
 

@@ -53,14 +53,13 @@ impl Core {
     /// Looks after what is out, once for each head.
     pub(super) fn look_after(&mut self) {
         let out = self.state.orders().filter(|order| order.is_out() && order.inclusion.is_none());
-        let (mut raise, mut bidding) = (Vec::new(), Vec::new());
+        let mut raise = Vec::new();
         let base = self.state.ring.head().map_or(0, next_base_fee);
         let number = self.state.ring.head().map_or(0, |head| head.number);
         let market = base.saturating_add(self.state.tip);
         for order in out {
             let Some(attempt) = order.attempt() else { continue };
             if attempt.channel == Channel::Private {
-                bidding.push(order.id);
                 continue;
             }
             let dearer =
@@ -69,9 +68,6 @@ impl Core {
             if order.cancel_for.is_none() && (dearer || attempt.offer.max_fee < base || waited) {
                 raise.push(order.id);
             }
-        }
-        for order_id in bidding {
-            self.bids_after_head(order_id);
         }
         for order_id in raise.into_iter().take(REPLACEMENTS_AT_ONCE) {
             if !self.speed_up(order_id) {

@@ -88,7 +88,8 @@ fn each_gate_refuses_with_its_numbers_and_the_earlier_one_speaks_first() {
 
 #[test]
 fn nonsense_in_the_signal_is_named() {
-    let cases: [(&str, fn(&mut SignalParts)); 9] = [
+    type Change = fn(&mut SignalParts);
+    let cases: [(&str, Change); 9] = [
         ("chain_id", |parts| parts.identity.chain_id = 2),
         ("expected_profit ", |parts| parts.economics.expected_profit = 0),
         ("expected_profit_wei", |parts| parts.economics.expected_profit_wei = -1),

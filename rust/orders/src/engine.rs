@@ -1,0 +1,359 @@
+//! The core with its journal: what a step decided is written before any of it is handed out.
+//!
+//! A start replays the journal through a new core. Because a core is a function of its inputs, that is the same core;
+//! signatures come out of the journal instead of the wallet, and each decision is compared with the one that was written.
+//! What a crash cut off after its input is decided again, the same way, and written.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use types::{Address, B256, Signature, Transaction};
+
+use crate::{
+    build::Wiring,
+    config::Config,
+    core::{Core, Input, Note, Now, Output},
+    journal::{Entry, Journal, JournalError, Record, Snapshot, Syncer},
+    sign::{Signer, WalletInaccessible},
+    wire::{AuthKeys, ErrorInfo, Frame, Header, Message, Report, WireError},
+};
+
+/// A frame that is no message of anybody we know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedFrame {
+    /// What was wrong, and where.
+    pub error: WireError,
+    /// The Nack to send back.
+    pub nack: Vec<u8>,
+}
+
+/// A core whose decisions are in a journal.
+pub struct Engine {
+    core: Core,
+    journal: Journal,
+    auth: AuthKeys,
+    stopped: bool,
+}
+
+impl Engine {
+    /// Takes up what a folder's journal says, or begins one. The first step after a restart is the caller's to give:
+    /// [`Input::Restarted`], where [`Self::is_new`] says no.
+    pub fn open(
+        folder: &Path,
+        segment_bytes: u64,
+        config: Config,
+        wiring: Wiring,
+        signer: Box<dyn Signer>,
+        auth: AuthKeys,
+    ) -> Result<Self, JournalError> {
+        let chain_id = config.chain_id;
+        let replay = Mutex::new(Replay::new(signer, wiring));
+        let held = || replay.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journal = Journal::open(
+            folder,
+            chain_id,
+            segment_bytes,
+            |snapshot| {
+                held().begin(snapshot);
+                Ok(())
+            },
+            |record| held().take(record),
+        )?;
+        let mut replay = replay.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let missing = replay.finish()?;
+        let mono_ns = replay.last_mono;
+        let (core, fresh) = replay.into_core(&config);
+        let mut engine_core = core;
+        for note in missing {
+            journal.add(mono_ns, &Entry::Note(note));
+        }
+        journal.flush()?;
+        // What a crash kept from being handed out is asked for again by `Restarted`.
+        engine_core.take_outputs();
+        let mut engine = Self { core: engine_core, journal, auth, stopped: false };
+        if fresh || *engine.core.config() != config {
+            engine.step(Now { mono_ns, wall_ns: 0 }, Input::Configured { config: Box::new(config) })?;
+        }
+        Ok(engine)
+    }
+
+    /// Whether nothing but the configuration was ever taken.
+    pub fn is_new(&self) -> bool {
+        self.journal.next() <= 2
+    }
+
+    /// The core, to be looked at.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Takes one thing that happened; gives what has to be done, after it was written.
+    pub fn step(&mut self, now: Now, input: Input) -> Result<Vec<Output>, JournalError> {
+        self.decide(now, input);
+        self.release()
+    }
+
+    /// Takes a source's frame. A frame that is no message of anybody we know leaves no trace. `trusted`: it came over a
+    /// way that needs no authentication, such as loopback.
+    pub fn frame(
+        &mut self,
+        now: Now,
+        bytes: &[u8],
+        trusted: bool,
+    ) -> Result<Result<Vec<Output>, RefusedFrame>, JournalError> {
+        let required = self.core.config().require_auth && !trusted;
+        if let Err(error) = inspect(bytes, &self.auth, required) {
+            let nack = self.nack(now, bytes, error);
+            return Ok(Err(RefusedFrame { error, nack }));
+        }
+        self.step(now, Input::Frame { bytes: bytes.to_vec() }).map(Ok)
+    }
+
+    /// Takes frames that came together, the most profitable first, with one write for all of them. Each gets its refusal
+    /// or None, in the order they were given.
+    pub fn frames(
+        &mut self,
+        now: Now,
+        frames: &[&[u8]],
+        trusted: bool,
+    ) -> Result<(Vec<Output>, Vec<Option<RefusedFrame>>), JournalError> {
+        let required = self.core.config().require_auth && !trusted;
+        let mut ranked = Vec::with_capacity(frames.len());
+        let mut refused: Vec<Option<RefusedFrame>> = frames.iter().map(|_| None).collect();
+        for (index, bytes) in frames.iter().enumerate() {
+            match inspect(bytes, &self.auth, required) {
+                Ok(profit) => ranked.push((std::cmp::Reverse(profit), index)),
+                Err(error) => refused[index] = Some(RefusedFrame { error, nack: self.nack(now, bytes, error) }),
+            }
+        }
+        ranked.sort_unstable();
+        // Frames of one source keep their order: a later sequence before an earlier one would drop that.
+        if frames.len() > 1 {
+            keep_order_within_sources(&mut ranked, frames);
+        }
+        for (_, index) in ranked {
+            self.decide(now, Input::Frame { bytes: frames[index].to_vec() });
+        }
+        Ok((self.release()?, refused))
+    }
+
+    fn decide(&mut self, now: Now, input: Input) {
+        if self.stopped {
+            return;
+        }
+        self.core.step(now, &input);
+        self.journal.add(now.mono_ns, &Entry::Input { wall_ns: now.wall_ns, input });
+        for note in self.core.take_notes() {
+            self.journal.add(now.mono_ns, &Entry::Note(note));
+        }
+    }
+
+    fn release(&mut self) -> Result<Vec<Output>, JournalError> {
+        if self.stopped {
+            return Err(JournalError::Stopped);
+        }
+        if let Err(error) = self.journal.flush() {
+            // Nothing of it may be spoken, and nothing more decided.
+            self.stopped = true;
+            self.core.take_outputs();
+            return Err(error);
+        }
+        Ok(self.core.take_outputs())
+    }
+
+    fn nack(&self, now: Now, bytes: &[u8], error: WireError) -> Vec<u8> {
+        let sequence = bytes.get(8..16).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
+        let source_id = self.core.config().source_id;
+        let header = Header { kind: 0, flags: 0, sequence, sent_unix_ns: now.wall_ns, source_id };
+        let report = Report { error: Some(ErrorInfo::new(error.code as u16, error.to_string())), ..Report::default() };
+        Message::Nack(report).encode(&header, None)
+    }
+
+    /// Syncs what was written so far, from any thread.
+    pub fn syncer(&self) -> Syncer {
+        self.journal.syncer()
+    }
+
+    /// The number of the next record.
+    pub fn next_record(&self) -> u64 {
+        self.journal.next()
+    }
+
+    /// The bytes of a snapshot of now, with the record they stand for; [`Snapshot::write`] puts them into the folder.
+    pub fn snapshot(&self) -> (u64, Vec<u8>) {
+        let seq = self.journal.next() - 1;
+        (seq, Snapshot::encode(self.core.config().chain_id, seq, self.core.config(), self.core.state()))
+    }
+
+    /// Where the journal lies.
+    pub fn folder(&self) -> &Path {
+        self.journal.folder()
+    }
+}
+
+/// Form and authenticity of a frame; gives what its signal hopes for, for the order of a batch.
+fn inspect(bytes: &[u8], auth: &AuthKeys, required: bool) -> Result<i128, WireError> {
+    let frame = Frame::decode(bytes)?;
+    auth.check(&frame, required)?;
+    Ok(match Message::decode(&frame)? {
+        Message::Signal(signal) => signal.economics.expected_profit_wei,
+        // Cancels and heartbeats before all signals.
+        _ => i128::MAX,
+    })
+}
+
+/// Each place of a batch keeps its source; within a source the frames go by their sequence.
+fn keep_order_within_sources(ranked: &mut [(std::cmp::Reverse<i128>, usize)], frames: &[&[u8]]) {
+    let source = |index: usize| -> [u8; 4] { frames[index][24..28].try_into().expect("the frame was decoded") };
+    let mut by_source: std::collections::BTreeMap<[u8; 4], VecDeque<usize>> = std::collections::BTreeMap::new();
+    for index in 0..frames.len() {
+        if ranked.iter().any(|(_, ranked)| *ranked == index) {
+            by_source.entry(source(index)).or_default().push_back(index);
+        }
+    }
+    for (_, index) in ranked {
+        if let Some(first) = by_source.get_mut(&source(*index)).and_then(VecDeque::pop_front) {
+            *index = first;
+        }
+    }
+}
+
+/// Signatures of the group that is being replayed; None where the wallet did not sign.
+type Signatures = Arc<Mutex<VecDeque<Option<Signature>>>>;
+
+/// Signs with what is written, and where nothing is left of that with the wallet.
+struct Recorded {
+    written: Signatures,
+    wallet: Box<dyn Signer>,
+}
+
+impl Signer for Recorded {
+    fn sign(&mut self, sender: Address, hash: &B256) -> Result<Signature, WalletInaccessible> {
+        let next = self.written.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        match next {
+            Some(Some(signature)) => Ok(signature),
+            Some(None) => Err(WalletInaccessible { sender, reason: "as written".to_owned() }),
+            None => self.wallet.sign(sender, hash),
+        }
+    }
+}
+
+/// A journal's records on their way through a new core.
+pub struct Replay {
+    core: Option<Core>,
+    parts: Option<(Wiring, Box<dyn Signer>)>,
+    written: Signatures,
+    group: Option<Record>,
+    notes: Vec<Note>,
+    last_mono: u64,
+}
+
+impl Replay {
+    /// Nothing read yet. With a wallet that signs as it did, `resign` makes every signature again and compares it.
+    pub fn new(wallet: Box<dyn Signer>, wiring: Wiring) -> Self {
+        Self {
+            core: None,
+            parts: Some((wiring, wallet)),
+            written: Signatures::default(),
+            group: None,
+            notes: Vec::new(),
+            last_mono: 0,
+        }
+    }
+
+    fn begin(&mut self, snapshot: Option<Snapshot>) {
+        if let Some(Snapshot { config, state, .. }) = snapshot
+            && let Some((wiring, wallet)) = self.parts.take()
+        {
+            let signer = Box::new(Recorded { written: Arc::clone(&self.written), wallet });
+            self.core = Some(Core::resume(config, state, wiring, signer));
+        }
+    }
+
+    /// Takes the next record.
+    pub fn take(&mut self, record: Record) -> Result<(), JournalError> {
+        self.last_mono = record.mono_ns;
+        match record.entry {
+            Entry::Snapshot => {}
+            Entry::Note(note) => self.notes.push(note),
+            Entry::Input { .. } => {
+                let missing = self.play()?;
+                if let Some((seq, note)) = missing
+                    .zip(self.group.as_ref())
+                    .and_then(|(notes, group)| Some((group.seq, notes.into_iter().next()?)))
+                {
+                    return Err(JournalError::Diverged {
+                        seq,
+                        expected: "nothing more".to_owned(),
+                        actual: format!("{note:?}"),
+                    });
+                }
+                self.group = Some(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps through the group that is complete now; gives the notes that were made and are not written.
+    fn play(&mut self) -> Result<Option<Vec<Note>>, JournalError> {
+        let Some(group) = &self.group else { return Ok(None) };
+        let Entry::Input { input, .. } = &group.entry else { return Ok(None) };
+        let written = std::mem::take(&mut self.notes);
+        let core = match (&mut self.core, input) {
+            (Some(core), _) => core,
+            (core, Input::Configured { config }) => {
+                let (wiring, wallet) = self.parts.take().expect("taken together with the core's making");
+                let signer = Box::new(Recorded { written: Arc::clone(&self.written), wallet });
+                core.insert(Core::new((**config).clone(), wiring, signer))
+            }
+            _ => return Err(JournalError::NoConfiguration { seq: group.seq }),
+        };
+        let signatures = written.iter().filter_map(|note| match note {
+            Note::Signed { raw, .. } => {
+                let signature = Transaction::from_bytes(raw).map(|signed| *signed.signature());
+                Some(signature.ok())
+            }
+            Note::Unsigned { .. } => Some(None),
+            _ => None,
+        });
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = signatures.collect();
+        core.step(group.now(), input);
+        core.take_outputs();
+        let made = core.take_notes();
+        let mut made_now = made.into_iter();
+        for expected in written {
+            let actual = made_now.next();
+            if actual.as_ref() != Some(&expected) {
+                let (expected, actual) = (format!("{expected:?}"), format!("{actual:?}"));
+                return Err(JournalError::Diverged { seq: group.seq, expected, actual });
+            }
+        }
+        Ok(Some(made_now.collect()))
+    }
+
+    /// After the last record: the decisions that a crash cut off.
+    pub fn finish(&mut self) -> Result<Vec<Note>, JournalError> {
+        let missing = self.play()?.unwrap_or_default();
+        self.group = None;
+        Ok(missing)
+    }
+
+    /// The core, and whether it is a new one because nothing was written.
+    fn into_core(mut self, config: &Config) -> (Core, bool) {
+        // The wallet may be asked from now on; nothing written is left.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        match (self.core.take(), self.parts.take()) {
+            (Some(core), _) => (core, false),
+            (None, Some((wiring, wallet))) => (Core::new(config.clone(), wiring, wallet), true),
+            (None, None) => unreachable!("a core is made of the parts"),
+        }
+    }
+
+    /// The core that came out, once all records were taken; None where there were none.
+    pub fn core(&self) -> Option<&Core> {
+        self.core.as_ref()
+    }
+}
