@@ -12,6 +12,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -path rust/compare -prune -o -path rust/fuzz -prune -o \
     \( -path '*/src/*.rs' -o -name Cargo.toml \) -print)
 AREA ?= all
+TARGET ?= recover
+SECONDS ?= 60
 ARGS ?=
 
 .PHONY: help
@@ -68,6 +70,10 @@ test-python: build ## Python: unit, client and documentation tests
 .PHONY: test-arm
 test-arm: ## Rust tests on aarch64, under emulation (Debian or Ubuntu; installs the cross tools)
 	.ci/arm
+
+.PHONY: fuzz
+fuzz: ## arbitrary bytes for a decoder or kernel: make fuzz TARGET=recover SECONDS=60 (nightly Rust and cargo-fuzz)
+	@.ci/fuzz $(TARGET) $(SECONDS)
 
 .PHONY: coverage
 coverage: build ## lines covered in both languages; fails under 80 %

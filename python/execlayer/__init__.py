@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._core import Receipt as Receipt
     from ._core import Transaction as Transaction
     from ._core import __version__ as __version__
+    from ._core import senders as senders
+    from ._core import signers as signers
     from .accounts import Account as Account
     from .chain import Chain as Chain
     from .errors import ExeclayerError as ExeclayerError
@@ -39,6 +41,8 @@ _HOMES = {
     "Wei": "units",
     "__version__": "_core",
     "errors": None,
+    "senders": "_core",
+    "signers": "_core",
     "wei": "units",
 }
 

@@ -1,10 +1,11 @@
 """The Rust side of execlayer. Checked against the module by ``mypy.stubtest``."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, TypeAlias, final, overload
+from typing import Any, Self, final, overload
 
 from typing_extensions import Buffer
 
+from .accounts import AccessList
 from .errors import ExeclayerError
 from .units import Wei
 
@@ -26,14 +27,18 @@ __all__ = [
     "keccak256",
     "reasons",
     "recover",
+    "senders",
+    "signers",
 ]
 
 __version__: str
 
-AccessList: TypeAlias = Sequence[tuple[str | bytes, Sequence[int | str | bytes]]]
-
 def keccak256(data: str | Buffer) -> bytes: ...
 def recover(digest: str | Buffer, signature: str | Buffer) -> str: ...
+def signers(
+    hashes: Buffer | Sequence[str | bytes], signatures: Buffer | Sequence[str | bytes]
+) -> list[str | ExeclayerError]: ...
+def senders(transactions: Sequence[str | bytes]) -> list[str | ExeclayerError]: ...
 def reasons() -> list[tuple[str, list[str]]]: ...
 
 @final
@@ -281,6 +286,7 @@ class Rpc:
     def foreign(self, request: bytes) -> list[tuple[int, str, str | None]]: ...
     def handle_with(self, request: bytes, session: Session | None, replies: dict[int, Any]) -> bytes: ...
     def refuse(self, request: bytes, code: int, message: str) -> bytes: ...
+    def mine(self) -> Mined: ...
     def reserve(self, name: str) -> None: ...
     def session(self) -> Session: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .errors import StillWaiting, UnknownTransaction
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 AddressLike: TypeAlias = "str | bytes | Account"
 """What is taken where an address is wanted."""
+
+AccessList: TypeAlias = "Sequence[tuple[str | bytes, Sequence[int | str | bytes]]]"
+"""Addresses with their slots, warm from the beginning."""
 
 DEFAULT_TIP = Wei(10**9)
 """Wei per gas for the block's producer, where a transaction doesn't say: 1 gwei, as development tools have it."""
@@ -63,7 +67,7 @@ class Account:
         max_fee: Amount | None = None,
         tip: Amount | None = None,
         gas_price: Amount | None = None,
-        access_list: _core.AccessList | None = None,
+        access_list: AccessList | None = None,
     ) -> bytes:
         """A signed transaction's EIP-2718 bytes; nothing is sent.
 

@@ -13,13 +13,14 @@ import json
 import os
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias, overload
 
 from . import _core
-from .accounts import Account, AddressLike, address_of
-from .errors import ExeclayerError, InvalidArgument
+from .accounts import AccessList, Account, AddressLike, address_of
+from .errors import ExeclayerError, InvalidArgument, StoreIo, UnknownAnchor
 from .units import Amount, Wei, wei
 
 BlockName: TypeAlias = int | str | bytes
@@ -70,14 +71,24 @@ class Chain:
         """
         folder = Path(_argument(path, "path", str | os.PathLike, "a path"))
         kept = folder / KEPT_GENESIS
+        known = _genesis_text(kept) if kept.exists() else None
         text = _genesis_text(genesis)
-        if text is None and kept.exists():
-            text = _genesis_text(kept)
-        chain = cls(_core.Chain.open(str(folder), text))
-        if text is not None and not kept.exists():
-            fresh = kept.with_suffix(".new")
-            fresh.write_text(text)
-            fresh.replace(kept)
+        if text is None or text == known:
+            return cls(_core.Chain.open(str(folder), known))
+        if known is None:
+            # A wrong one is refused before anything is written. Then it is kept before the store begins with it: a
+            # crash in between leaves a genesis without a store, never a store of which nobody knows how it began.
+            _core.Chain.memory(text).close()
+            _write_synced(kept, text)
+        try:
+            chain = cls(_core.Chain.open(str(folder), text))
+        except BaseException:
+            if known is None:
+                kept.unlink()
+            raise
+        if known is not None:
+            # The same chain in other words.
+            _write_synced(kept, text)
         return chain
 
     def close(self) -> None:
@@ -161,7 +172,7 @@ class Chain:
         *,
         sender: AddressLike = NOBODY,
         value: Amount = 0,
-        access_list: _core.AccessList | None = None,
+        access_list: AccessList | None = None,
         gas_limit: int | None = None,
         at: BlockName = "latest",
     ) -> bytes:
@@ -180,7 +191,7 @@ class Chain:
         *,
         sender: AddressLike = NOBODY,
         value: Amount = 0,
-        access_list: _core.AccessList | None = None,
+        access_list: AccessList | None = None,
     ) -> int:
         """The least gas with which a transaction would succeed in the next block.
 
@@ -281,7 +292,8 @@ class Blocks(Sequence[_core.Block]):
 
 
 class Anchor:
-    """A point to return to. As a ``with`` block it returns at the end, whatever happened inside."""
+    """A point to return to. As a ``with`` block it returns at the end, whatever happened inside; where the chain has
+    gone back behind this point meanwhile, there is nothing left to do."""
 
     __slots__ = ("_core", "_number")
 
@@ -307,7 +319,30 @@ class Anchor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.undo()
+        # Undone with an outer one that was set before.
+        with suppress(UnknownAnchor):
+            self.undo()
+
+
+def _write_synced(path: Path, text: str) -> None:
+    """Writes a file so that it is there as a whole, or not at all, whenever the machine stops."""
+    fresh = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreIo(f"write {path}: {reason}", action="write", path=str(path), reason=reason) from error
 
 
 def _genesis_text(genesis: object) -> str | None:

@@ -50,6 +50,9 @@ class Rpc(Settings):
     port: int = Field(default=8545, ge=0, le=65535)
     """Its port; 0 takes any that is free."""
 
+    ipc: Path | None = None
+    """A UNIX socket at which it listens, too, as geth's is; only this user can open it."""
+
     development: bool | None = None
     """Whether clients may sign with the node's accounts, set back the chain and move its clock. By default only those
     on this machine may: where the host is a loopback address."""

@@ -123,6 +123,12 @@ class SignatureWithoutKey(InvalidTransaction):
     """No key made this signature."""
 
 
+class InvalidRecoveryId(InvalidTransaction):
+    """A recovery identifier that is not 0 to 3, nor 27 to 30."""
+
+    got: int
+
+
 class TransactionRejected(ExeclayerError):
     """A transaction that may not stand in a block, or not wait for one."""
 
@@ -441,6 +447,13 @@ class CustomCodeFailed(ExeclayerError):
         super().__init__(message, **fields)
         if isinstance(self.cause, BaseException):
             self.__cause__ = self.cause
+
+
+class CannotListen(ExeclayerError, OSError):
+    """The server can't have an address: somebody else has it, or it is none of this machine's."""
+
+    address: str
+    reason: str
 
 
 class NameTaken(ExeclayerError, ValueError):

@@ -1,5 +1,5 @@
-"""Giving up on a long call: by Ctrl-C on the main thread, by cancellation on a thread of Trio's. It ends soon, wherever it
-spends its time, and the chain is as it was."""
+"""Giving up on a long call: by Ctrl-C on the main thread, by cancellation on a thread of Trio's. It ends soon, wherever
+it spends its time, and the chain is as it was."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ LATE_SECONDS = 1.0
 
 SECRET = "0x" + "01" * 32
 
+MINE = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "evm_mine", "params": []}).encode()
+
 
 def endless_chain() -> Chain:
     address = _core.Key(SECRET).address
@@ -64,8 +66,6 @@ CALLS: dict[str, Callable[[Chain], object]] = {
     "call": lambda chain: chain.call(ENDLESS),
     "answer a request": lambda chain: _core.Rpc(chain.core).handle_with(MINE, None, {}),
 }
-
-MINE = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "evm_mine", "params": []}).encode()
 
 
 @pytest.fixture(params=CALLS)
@@ -131,17 +131,22 @@ def test_threads_of_nobody_run_to_the_end() -> None:
     assert chain.head.number == 1
 
 
-def test_who_waits_for_another_threads_block_hears_ctrl_c(chain: Chain) -> None:
-    async def main() -> None:
+def test_who_waits_for_another_threads_block_can_give_up(chain: Chain) -> None:
+    async def mining() -> None:
+        await trio.to_thread.run_sync(chain.mine)
+
+    async def main() -> bool:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.to_thread.run_sync, chain.mine)
-            nursery.start_soon(trio.to_thread.run_sync, chain.mine)
-            with trio.move_on_after(0.1):
-                await trio.to_thread.run_sync(chain.anchor)
+            nursery.start_soon(mining)
+            nursery.start_soon(mining)
+            with trio.move_on_after(0.1) as scope:
+                while True:
+                    await trio.to_thread.run_sync(chain.anchor)
             nursery.cancel_scope.cancel()
+        return scope.cancelled_caught
 
     with unchanged(chain):
-        trio.run(main)
+        assert trio.run(main)
 
 
 def test_a_request_that_takes_too_long_gives_its_thread_back(chain: Chain) -> None:

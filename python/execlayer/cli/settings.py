@@ -13,6 +13,7 @@ OPTIONS = {
     "genesis": "genesis",
     "host": "rpc.host",
     "port": "rpc.port",
+    "ipc": "rpc.ipc",
     "block_time": "mining.block_time_seconds",
     "mining": "mining.mode",
     "rpc": "rpc.enabled",
@@ -27,6 +28,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--genesis", metavar="FILE", help="a genesis.json of geth's form; default: the dev chain")
     parser.add_argument("--host", help="where JSON-RPC listens (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="its port, 0 for any that is free (default 8545)")
+    parser.add_argument("--ipc", metavar="FILE", help="a UNIX socket at which JSON-RPC listens, too")
     parser.add_argument("--no-rpc", dest="rpc", action="store_const", const=False, help="no JSON-RPC")
     mining = parser.add_mutually_exclusive_group()
     mining.add_argument("--block-time", type=float, metavar="SECONDS", help="a block every so often, empty or not")

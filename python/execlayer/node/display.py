@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -23,7 +23,7 @@ BLOCKS_SHOWN = 12
 class Display(Protocol):
     """Somebody who is told what happens."""
 
-    def shown(self, chain: Chain, url: str | None) -> AbstractContextManager[None]:
+    def shown(self, chain: Chain, endpoints: Sequence[str]) -> AbstractContextManager[None]:
         """From the node's start to its end."""
 
     def block(self, block: Block) -> None:
@@ -40,12 +40,13 @@ class Json:
         self._out = out
 
     @contextmanager
-    def shown(self, chain: Chain, url: str | None) -> Iterator[None]:
+    def shown(self, chain: Chain, endpoints: Sequence[str]) -> Iterator[None]:
         accounts = [
             {"address": one.address, "secret": "0x" + one.key.secret.hex(), "balance": str(int(one.balance))}
             for one in chain.accounts
         ]
-        self._write("node", rpc=url, chain_id=chain.chain_id, head=chain.head.number, accounts=accounts)
+        where = {"rpc": endpoints[0] if endpoints else None, "endpoints": list(endpoints)}
+        self._write("node", **where, chain_id=chain.chain_id, head=chain.head.number, accounts=accounts)
         try:
             yield
         finally:
@@ -76,8 +77,8 @@ class Plain:
         self._out = out
 
     @contextmanager
-    def shown(self, chain: Chain, url: str | None) -> Iterator[None]:
-        for line in introduction(chain, url):
+    def shown(self, chain: Chain, endpoints: Sequence[str]) -> Iterator[None]:
+        for line in introduction(chain, endpoints):
             self._write(line)
         try:
             yield
@@ -108,8 +109,8 @@ class Live:
         self._live = RichLive(console=console, auto_refresh=False)
 
     @contextmanager
-    def shown(self, chain: Chain, url: str | None) -> Iterator[None]:
-        for line in introduction(chain, url):
+    def shown(self, chain: Chain, endpoints: Sequence[str]) -> Iterator[None]:
+        for line in introduction(chain, endpoints):
             self._console.print(line, highlight=False, soft_wrap=True)
         self._console.print("[dim]Ctrl-C ends it[/dim]")
         with self._live:
@@ -137,7 +138,7 @@ class Live:
         return table
 
 
-def introduction(chain: Chain, url: str | None) -> Iterator[str]:
+def introduction(chain: Chain, endpoints: Sequence[str]) -> Iterator[str]:
     """What somebody needs to begin: accounts with their keys, where to connect, where the chain stands."""
     if chain.accounts:
         yield "accounts with their keys (everybody knows these: never send them anything of worth)"
@@ -145,7 +146,7 @@ def introduction(chain: Chain, url: str | None) -> Iterator[str]:
         yield f"  {account.address}  {account.balance}"
         yield f"    0x{account.key.secret.hex()}"
     yield f"chain id {chain.chain_id}, at block {chain.head.number}"
-    yield f"JSON-RPC at {url}" if url else "no JSON-RPC"
+    yield f"JSON-RPC at {' and '.join(endpoints)}" if endpoints else "no JSON-RPC"
 
 
 def _time(block: Block) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import trio
 
@@ -39,29 +40,27 @@ async def run_services(
     config: Config,
     display: Display,
     *,
-    task_status: trio.TaskStatus[str | None] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """The services over an open chain. ``started`` gives the server's address, or None where there is no server."""
-    async with trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            url = await _start_server(nursery, chain, config) if config.rpc.enabled else None
-            with display.shown(chain, url):
-                await nursery.start(_follow, chain, display)
-                await nursery.start(produce, chain, config.mining)
-                task_status.started(url)
-                async for _ in signals:
-                    break
-                nursery.cancel_scope.cancel()
-
-
-async def _start_server(nursery: trio.Nursery, chain: Chain, config: Config) -> str:
+    """The services over an open chain. ``started`` gives the server's addresses, none where there is no server."""
     from .. import _core
     from ..server import Methods, serve
 
-    automine = config.mining.mode == "automine"
-    methods = Methods(_core.Rpc(chain.core, development=config.rpc.serves_development, automine=automine))
-    endpoints = await nursery.start(serve, methods, config.rpc.host, config.rpc.port)
-    return str(endpoints[0])
+    rpc = _core.Rpc(chain.core, development=config.rpc.serves_development, automine=config.mining.mode == "automine")
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            endpoints: Sequence[str] = ()
+            if config.rpc.enabled:
+                server = partial(serve, Methods(rpc), config.rpc.host, config.rpc.port, ipc=config.rpc.ipc)
+                endpoints = await nursery.start(server)
+            with display.shown(chain, endpoints):
+                await nursery.start(_follow, chain, display)
+                # At the time that clients see, who may have moved the clock.
+                await nursery.start(produce, rpc.mine, config.mining)
+                task_status.started(endpoints)
+                async for _ in signals:
+                    break
+                nursery.cancel_scope.cancel()
 
 
 async def _follow(

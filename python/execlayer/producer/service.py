@@ -6,16 +6,18 @@ finds its receipt as soon as it knows the hash.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
-from ..chain import Chain
 from ..config import Mining
 
 
 async def produce(
-    chain: Chain, mining: Mining, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    mine: Callable[[], object], mining: Mining, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Mines until it is cancelled; a block that is being made is given up then, and what was to stand in it waits on.
+    """Calls ``mine`` when a block is due, until it is cancelled. A block that is being made is given up then; what was
+    to stand in it waits on.
 
     *Errors*: what mining raises ends the service: a store that can't be written is nothing to be retried in a loop.
     """
@@ -27,4 +29,4 @@ async def produce(
         # From the last due time, not from now: the time that mining takes doesn't add up.
         due = max(due + mining.block_time_seconds, trio.current_time())
         await trio.sleep_until(due)
-        await trio.to_thread.run_sync(chain.mine)
+        await trio.to_thread.run_sync(mine)

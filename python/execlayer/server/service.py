@@ -14,6 +14,7 @@ from typing import Protocol
 
 import trio
 
+from ..errors import CannotListen
 from .connection import GONE, HttpConnection, IpcConnection, Service
 from .http1 import Admission, text_response
 from .limits import Limits
@@ -57,7 +58,8 @@ async def serve(
     tells where. ``origins`` are those of web pages that may call, ``hosts`` the names under which the server may be
     addressed besides plain addresses; ``"*"`` stands for any.
 
-    *Errors*: ``OSError`` where an address cannot be had. What goes wrong with one client ends that client's connection.
+    *Errors*: :class:`~execlayer.errors.CannotListen` where an address cannot be had. What goes wrong with one client
+    ends that client's connection.
 
     *Resources*: when cancelled, listeners close first and idle connections at once; running requests have
     ``limits.drain_seconds`` to finish and be answered. The IPC socket's file is removed.
@@ -74,7 +76,7 @@ async def serve(
         connections = await nursery.start(gatherer.hold)
         try:
             if host is not None:
-                for listener in await trio.open_tcp_listeners(port, host=host):
+                for listener in await _open_tcp(host, port):
                     listeners.append((listener, lambda stream: HttpConnection(stream, service)))
                     endpoints.append(_url(listener))
             if ipc is not None:
@@ -143,6 +145,18 @@ async def _refuse(stream: trio.abc.Stream, most: int) -> None:
                 return
 
 
+async def _open_tcp(host: str, port: int) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        advice = "stop who listens there, or take another port (--port, rpc.port; 0 is any that is free)"
+        raise _cannot_listen(f"{host}:{port}", error.strerror or str(error), advice) from error
+
+
+def _cannot_listen(address: str, reason: str, advice: str) -> CannotListen:
+    return CannotListen(f"can't listen at {address}: {reason}; {advice}", address=address, reason=reason)
+
+
 def _url(listener: trio.SocketListener) -> str:
     host, port = listener.socket.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -160,7 +174,7 @@ def _open_ipc(path: Path) -> trio.SocketListener:
             if stat.S_ISSOCK(path.lstat().st_mode):
                 path.unlink()
         else:
-            raise OSError(f"{path} is in use by another server")
+            raise _cannot_listen(str(path), "in use by another server", "stop it, or take another path")
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use alloy_eips::{Encodable2718, eip7685::Requests};
 use evm::{BlockEnv, Fork, spec::Rules};
 use exec::{BlockOutcome, Mode};
-use kernels::recover::{self, PIECE, SignedHash, recover_addresses};
-use rayon::prelude::*;
 use state::{
-    StateDiff, Stop, Stopped,
+    StateDiff,
     roots::{self, Lattice},
 };
-use types::{Address, B256, Block, Bloom, Body, Header, Outcome, Receipt, RecoverError, Transaction, U256, Withdrawal};
+use types::{B256, Block, Bloom, Body, Header, Outcome, Receipt, Transaction, U256, Withdrawal};
 
 use crate::{BlockState, ChainError, history::Layer};
 
@@ -108,72 +106,4 @@ pub(crate) fn withdrawals(body: &Body) -> &[Withdrawal] {
 /// Bytes of a block's RLP.
 pub(crate) fn block_size_bytes(block: &Block) -> usize {
     alloy_rlp::Encodable::length(block)
-}
-
-/// Who sent each transaction. The one place where the chain recovers senders: pieces go to all cores, one that is not
-/// worth waking another core stays here.
-pub(crate) fn recover(transactions: &[&Transaction]) -> Result<Vec<Result<Address, RecoverError>>, Stopped> {
-    if transactions.len() <= PIECE {
-        return Ok(recover_piece(transactions));
-    }
-    let stop = Stop::current();
-    let pieces = transactions.par_chunks(PIECE).map(|piece| stop.check().map(|()| recover_piece(piece)));
-    let pieces: Vec<_> = pieces.collect::<Result<_, _>>()?;
-    Ok(pieces.concat())
-}
-
-fn recover_piece(transactions: &[&Transaction]) -> Vec<Result<Address, RecoverError>> {
-    let signed: Vec<_> = transactions
-        .iter()
-        .map(|transaction| {
-            let signature = transaction.signature();
-            SignedHash {
-                hash: transaction.signature_hash().0,
-                r: signature.r().to_be_bytes(),
-                s: signature.s().to_be_bytes(),
-                recovery_id: u8::from(signature.v()),
-            }
-        })
-        .collect();
-    let senders = recover_addresses(&signed).into_iter();
-    senders
-        .map(|sender| {
-            sender.map_err(|error| match error {
-                recover::RecoverError::OutOfRange => RecoverError::OutOfRange,
-                recover::RecoverError::NoKey => RecoverError::NoKey,
-                recover::RecoverError::InvalidRecoveryId { .. } => unreachable!("a parity is 0 or 1"),
-            })
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use types::{
-        B256, Key, Signature, U256,
-        tx::{TxEip1559, TxLegacy},
-    };
-
-    use super::*;
-
-    #[test]
-    fn senders_of_a_batch_are_those_of_one_transaction_after_the_other() {
-        let key = |i: u8| Key::from_bytes(&B256::repeat_byte(i % 7 + 1)).unwrap();
-        let mut transactions: Vec<_> = (0..200u8)
-            .map(|i| match i % 3 {
-                0 => Transaction::sign(TxLegacy { nonce: i.into(), ..Default::default() }, &key(i)),
-                1 => Transaction::sign(TxEip1559 { nonce: i.into(), ..Default::default() }, &key(i)),
-                // No point has x = 5, and nobody can sign with r = 0.
-                _ => {
-                    let r = U256::from(if i % 2 == 0 { 5 } else { 0 });
-                    Transaction::from_parts(TxLegacy::default(), Signature::new(r, U256::ONE, false))
-                }
-            })
-            .collect();
-        for length in [200, PIECE + 1, PIECE, 3, 1, 0] {
-            transactions.truncate(length);
-            let all: Vec<_> = transactions.iter().collect();
-            assert_eq!(recover(&all).unwrap(), all.iter().map(|transaction| transaction.recover()).collect::<Vec<_>>());
-        }
-    }
 }

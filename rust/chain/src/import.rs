@@ -18,6 +18,7 @@ use crate::{
     head::Writer,
     header::{self, Field, Mismatch, same},
     reorg::NewBlock,
+    senders::senders_of,
 };
 
 /// What became of a block.
@@ -159,7 +160,7 @@ impl Chain {
 
         let transactions: Vec<_> = block.body.transactions.iter().collect();
         let mut senders = Vec::with_capacity(transactions.len());
-        for (index, sender) in execute::recover(&transactions)?.into_iter().enumerate() {
+        for (index, sender) in senders_of(&transactions)?.into_iter().enumerate() {
             senders.push(sender.map_err(|error| ImportError::Sender { block: id, index, error })?);
         }
         let recovered = block.body.transactions.iter().zip(&senders);

@@ -35,6 +35,7 @@ mod notify;
 mod ommers;
 mod recovery;
 mod reorg;
+mod senders;
 mod snapshot;
 mod submit;
 mod turns;
@@ -50,10 +51,12 @@ pub use import::{Imported, Progress};
 pub use lookup::Located;
 pub use notify::{HeadChange, Subscription};
 pub use recovery::{Recovery, recovery};
+pub use senders::{Signer, signers};
 pub use snapshot::{SnapshotFailure, SnapshotSummary, verify_snapshot};
-pub use submit::Submission;
+pub use submit::{Submission, recover};
 
 // What stands on the chain speaks in these words, and reaches them through here.
+pub use kernels::recover::SignedHash;
 pub use state::{Ledger, Stop, Stopped, StoredBlock, View, ViewError};
 pub use store::Store;
 pub use {evm, exec, pool, state, store, types};

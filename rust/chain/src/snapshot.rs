@@ -30,11 +30,12 @@ use types::{Account, Address, B256, Block, BlockId, Bytes, EMPTY_ROOT, Header, U
 pub use store::snapshot::{SnapshotSummary, verify as verify_snapshot};
 
 use crate::{
-    BlockRef, BlockState, Chain, ChainError, Genesis, ImportError, Options, execute,
+    BlockRef, BlockState, Chain, ChainError, Genesis, ImportError, Options,
     head::genesis_block,
     header::{Field, Mismatch, same},
     import::validate_body,
     reorg::Records,
+    senders::senders_of,
 };
 
 /// Ancestors whose hashes go along: as far as BLOCKHASH reaches.
@@ -436,7 +437,7 @@ impl Restore<'_> {
         let receipts = roots::ordered_root(stored.receipts.iter().map(Encodable2718::encoded_2718));
         same(Field::ReceiptsRoot, receipts, header.receipts_root).map_err(wrong)?;
         let transactions: Vec<_> = stored.body.transactions.iter().collect();
-        let recovered = execute::recover(&transactions).map_err(ChainError::from)?.into_iter().enumerate();
+        let recovered = senders_of(&transactions).map_err(ChainError::from)?.into_iter().enumerate();
         let senders = recovered.map(|(index, sender)| {
             sender.map_err(|error| SnapshotFailure::Block(ImportError::Sender { block: id, index, error }))
         });

@@ -7,7 +7,7 @@ use pool::Pool;
 use state::{Stop, Stopped};
 use types::{B256, Bytes, Recovered, Transaction};
 
-use crate::{Chain, ChainError, Head, SubmitError, execute, reorg::Path};
+use crate::{Chain, ChainError, Head, SubmitError, execute, reorg::Path, senders::senders_of};
 
 /// A transaction in one of the forms in which people have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,10 @@ impl Chain {
 }
 
 /// Decodes what is bytes, and finds the senders of all that have none, together.
-pub(crate) fn recover(batch: Vec<Submission>) -> Result<Vec<Result<Recovered, SubmitError>>, Stopped> {
+///
+/// # Errors
+/// [`Stopped`], where the work was asked to stop.
+pub fn recover(batch: Vec<Submission>) -> Result<Vec<Result<Recovered, SubmitError>>, Stopped> {
     let decoded: Vec<Result<Submission, SubmitError>> = batch
         .into_iter()
         .map(|submission| match submission {
@@ -140,13 +143,13 @@ pub(crate) fn recover(batch: Vec<Submission>) -> Result<Vec<Result<Recovered, Su
             _ => None,
         })
         .collect();
-    let mut senders = execute::recover(&unknown)?.into_iter();
+    let mut unknown = senders_of(&unknown)?.into_iter();
     let recovered = decoded
         .into_iter()
         .map(|submission| match submission? {
             Submission::Recovered(recovered) => Ok(recovered),
             Submission::Signed(transaction) => {
-                let sender = senders.next().expect("one answer for each question")?;
+                let sender = unknown.next().expect("one answer for each question")?;
                 Ok(Recovered::new(transaction, sender))
             }
             Submission::Raw(_) => unreachable!("bytes were decoded"),

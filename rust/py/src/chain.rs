@@ -20,8 +20,8 @@ use pyo3::{
 
 use crate::{
     block::PyBlock,
-    convert::{argument, int, wei},
-    enter,
+    convert::{answers, argument, int, wei},
+    enter::{self, Source},
     error::{CallFailed, Closed, Never, Reason, UnknownTransaction},
     heads::PyHeads,
     key::PyKey,
@@ -31,18 +31,23 @@ use crate::{
 
 /// A chain in memory or in a folder. Safe from any thread.
 #[pyclass(name = "Chain", module = "execlayer._core", frozen)]
-pub(crate) struct PyChain(RwLock<Option<Arc<Chain>>>);
+pub(crate) struct PyChain {
+    /// None once it was closed.
+    chain: RwLock<Option<Arc<Chain>>>,
+    pub(crate) source: Source,
+}
 
 impl PyChain {
     /// The chain, unless it was closed.
     pub(crate) fn chain(&self, py: Python<'_>) -> PyResult<Arc<Chain>> {
-        let held = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let held = self.chain.read().unwrap_or_else(PoisonError::into_inner).clone();
         held.ok_or_else(|| Closed.raise(py))
     }
 
     fn open_on(
         py: Python<'_>,
         genesis: Option<&Bound<'_, PyAny>>,
+        source: Source,
         ledger: impl FnOnce() -> Result<Arc<dyn Ledger>, ChainError> + Send,
     ) -> PyResult<Self> {
         let genesis = genesis.map(|genesis| argument("genesis", genesis).text()).transpose()?;
@@ -51,7 +56,7 @@ impl PyChain {
             let genesis = genesis.as_deref().map_or_else(|| Ok(Genesis::dev([])), Genesis::from_json)?;
             Chain::open(ledger()?, genesis, Options::default())
         });
-        Ok(Self(RwLock::new(Some(opened?))))
+        Ok(Self { chain: RwLock::new(Some(opened?)), source })
     }
 
     /// The well-known keys whose accounts exist in the first block.
@@ -65,11 +70,11 @@ impl PyChain {
         &self,
         py: Python<'_>,
         at: Option<&Bound<'_, PyAny>>,
-        ask: impl FnOnce(&BlockState) -> Result<T, chain::ViewError>,
+        ask: impl FnOnce(&BlockState) -> Result<T, chain::ViewError> + Send,
     ) -> PyResult<T> {
         let at = at.map_or(Ok(BlockRef::Latest), |at| block_ref("at", at))?;
         let chain = self.chain(py)?;
-        enter::quick(py, || Ok::<_, ChainError>(ask(&chain.at(at)?)?))
+        enter::read(py, self.source, || Ok::<_, ChainError>(ask(&chain.at(at)?)?))
     }
 }
 
@@ -124,15 +129,8 @@ fn mine_options(chain: &Chain, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult
 /// Into the pool with them; for each its hash, or the exception that says why not.
 fn submit_all<'py>(py: Python<'py>, chain: &Chain, batch: Vec<Bytes>) -> PyResult<Bound<'py, PyList>> {
     let batch = batch.into_iter().map(Submission::Raw).collect();
-    let answers = enter::long(py, || Ok::<_, Never>(chain.submit(batch)))?;
-    let list = PyList::empty(py);
-    for answer in answers {
-        match answer {
-            Ok(hash) => list.append(hash.to_string())?,
-            Err(error) => list.append(error.raise(py))?,
-        }
-    }
-    Ok(list)
+    let submitted = enter::long(py, || Ok::<_, Never>(chain.submit(batch)))?;
+    answers(py, submitted.into_iter().map(|answer| answer.map(|hash| hash.to_string())))
 }
 
 #[pymethods]
@@ -141,7 +139,7 @@ impl PyChain {
     #[staticmethod]
     #[pyo3(signature = (genesis=None))]
     fn memory(py: Python<'_>, genesis: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        Self::open_on(py, genesis, || Ok(Arc::new(Store::memory())))
+        Self::open_on(py, genesis, Source::Memory, || Ok(Arc::new(Store::memory())))
     }
 
     /// The chain in a folder.
@@ -149,12 +147,13 @@ impl PyChain {
     #[pyo3(signature = (path, genesis=None))]
     fn open(py: Python<'_>, path: &Bound<'_, PyAny>, genesis: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let path = argument("path", path).text()?;
-        Self::open_on(py, genesis, || Ok(Arc::new(Store::open(Path::new(&path), chain::store::Options::default())?)))
+        let open = || Store::open(Path::new(&path), chain::store::Options::default());
+        Self::open_on(py, genesis, Source::Elsewhere, || Ok(Arc::new(open()?)))
     }
 
     /// Lets go of the chain; a folder is free when those who follow it or serve it have let go, too.
     fn close(&self, py: Python<'_>) {
-        let held = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        let held = self.chain.write().unwrap_or_else(PoisonError::into_inner).take();
         py.detach(|| drop(held));
     }
 
@@ -186,21 +185,22 @@ impl PyChain {
     /// How many transactions wait.
     #[getter]
     fn pending(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.chain(py)?.pool().len())
+        let chain = self.chain(py)?;
+        enter::read(py, Source::Elsewhere, || Ok::<_, Never>(chain.pool().len()))
     }
 
     /// A block.
     fn block(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<PyBlock> {
         let name = block_ref("block", name)?;
         let chain = self.chain(py)?;
-        enter::quick(py, || chain.block(name)).map(PyBlock)
+        enter::read(py, self.source, || chain.block(name)).map(PyBlock)
     }
 
     /// How a transaction ended.
     fn receipt(&self, py: Python<'_>, transaction: &Bound<'_, PyAny>) -> PyResult<PyReceipt> {
         let hash = argument("transaction", transaction).hash()?;
         let chain = self.chain(py)?;
-        let found = enter::quick(py, || chain.transaction(&hash))?;
+        let found = enter::read(py, self.source, || chain.transaction(&hash))?;
         let Located { block, index } = found.ok_or_else(|| UnknownTransaction { hash }.raise(py))?;
         Ok(PyReceipt { block, index })
     }
@@ -254,7 +254,8 @@ impl PyChain {
     fn next_nonce(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<u64> {
         let address = argument("address", address).address()?;
         let chain = self.chain(py)?;
-        enter::quick(py, || chain.next_nonce(&address))
+        // The pool is held while others submit.
+        enter::read(py, Source::Elsewhere, || chain.next_nonce(&address))
     }
 
     /// Takes transactions to wait for a block: for each its hash, or why not.

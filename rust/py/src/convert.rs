@@ -7,10 +7,10 @@ use chain::types::{AccessList, AccessListItem, Address, B256, Bytes, U256, primi
 use pyo3::{
     prelude::*,
     sync::PyOnceLock,
-    types::{PyBool, PyBytes, PyInt, PyString, PyType},
+    types::{PyBool, PyBytes, PyInt, PyList, PyString, PyType},
 };
 
-use crate::error::invalid_argument;
+use crate::error::{Reason, invalid_argument};
 
 /// An argument of a call, with the name that errors call it by.
 #[derive(Clone, Copy)]
@@ -100,6 +100,24 @@ impl<'py> Argument<'_, 'py> {
         items.iter().map(|item| argument("transaction", item).bytes()).collect()
     }
 
+    /// Rows of so many bytes one after the other, from one buffer or a sequence of rows.
+    pub(crate) fn rows(&self, width: usize, expected: &str) -> PyResult<Vec<u8>> {
+        if let Ok(buffer) = pyo3::buffer::PyBuffer::<u8>::get(self.value) {
+            let bytes = buffer.to_vec(self.value.py())?;
+            return if bytes.len().is_multiple_of(width) { Ok(bytes) } else { Err(self.wrong(expected)) };
+        }
+        let rows: Vec<Bound<'_, PyAny>> = self.value.extract().map_err(|_| self.wrong(expected))?;
+        let mut bytes = Vec::with_capacity(rows.len() * width);
+        for row in &rows {
+            let row = Argument { name: self.name, value: row }.octets(expected)?;
+            if row.len() != width {
+                return Err(self.wrong(expected));
+            }
+            bytes.extend(row);
+        }
+        Ok(bytes)
+    }
+
     /// `[(address, [slot, …]), …]`.
     pub(crate) fn access_list(&self) -> PyResult<AccessList> {
         let wrong = |_| self.wrong("a list of (address, [slot, …])");
@@ -141,6 +159,25 @@ impl<'py> Argument<'_, 'py> {
         let buffer = pyo3::buffer::PyBuffer::<u8>::get(self.value).map_err(|_| self.wrong(expected))?;
         buffer.to_vec(self.value.py())
     }
+}
+
+/// A list of answers, each the value or the exception that says why there is none.
+pub(crate) fn answers<'py, T, E>(
+    py: Python<'py>,
+    answers: impl Iterator<Item = Result<T, E>>,
+) -> PyResult<Bound<'py, PyList>>
+where
+    T: IntoPyObject<'py>,
+    E: Reason,
+{
+    let list = PyList::empty(py);
+    for answer in answers {
+        match answer {
+            Ok(answer) => list.append(answer)?,
+            Err(error) => list.append(error.raise(py))?,
+        }
+    }
+    Ok(list)
 }
 
 /// An amount as `execlayer.Wei`.

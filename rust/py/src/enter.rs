@@ -2,6 +2,8 @@
 //!
 //! - [`quick`]: for calls that take less than about 50 µs. The interpreter lock is kept: letting it go and taking it
 //!   again costs more than others could win.
+//! - [`read`]: for calls that take as little where they find what they look for in memory. A disk may take its time, and
+//!   a lock may be held: where one of them may be asked, the interpreter lock is let go.
 //! - [`long`]: for everything else. The lock is let go. Where somebody may give up on the answer (see [`Patience`]), the
 //!   work goes to a thread of its own, so that this is heard within [`POLL`] and the work stopped; elsewhere it runs where
 //!   it was called.
@@ -34,6 +36,26 @@ const STACK_BYTES: usize = 8 << 20;
 /// Runs work of less than about 50 µs with the interpreter lock held.
 pub(crate) fn quick<T, E: Reason>(py: Python<'_>, work: impl FnOnce() -> Result<T, E>) -> PyResult<T> {
     settle(py, catch_unwind(AssertUnwindSafe(work)))
+}
+
+/// Where what is read lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In memory, and nobody else is waited for.
+    Memory,
+    /// On a disk, or behind a lock that others hold while they work.
+    Elsewhere,
+}
+
+/// Runs work that takes less than about 50 µs unless the source makes it wait.
+pub(crate) fn read<T, E>(py: Python<'_>, source: Source, work: impl FnOnce() -> Result<T, E> + Send) -> PyResult<T>
+where
+    T: Send,
+    E: Reason + Send,
+{
+    let caught = || catch_unwind(AssertUnwindSafe(work));
+    let done = if source == Source::Memory { caught() } else { py.detach(caught) };
+    settle(py, done)
 }
 
 /// Runs work of any length without the interpreter lock, stopped where the caller gives up on it.

@@ -259,6 +259,7 @@ reasons! {
     RecoverError {
         RecoverError::OutOfRange => SignatureOutOfRange(),
         RecoverError::NoKey => SignatureWithoutKey(),
+        RecoverError::RecoveryId { got } => InvalidRecoveryId(got),
     }
     Rejection {
         Rejection::KindNotEnabled { kind, fork } => KindNotEnabled(kind, fork),

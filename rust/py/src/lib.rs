@@ -13,6 +13,7 @@ mod mined;
 mod receipt;
 mod rpc;
 mod show;
+mod signers;
 mod transaction;
 
 /// The Rust side of `execlayer`.
@@ -32,6 +33,7 @@ mod core {
         mined::PyMined,
         receipt::PyReceipt,
         rpc::{PyRpc, PySession},
+        signers::{senders, signers},
         transaction::PyTransaction,
     };
 

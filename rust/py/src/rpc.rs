@@ -8,11 +8,21 @@ use pyo3::{
 };
 use rpc::{Development, Limits, Replies, RpcError, Server, Session};
 
-use crate::{chain::PyChain, convert::argument, enter, error::Never, heads::duration};
+use crate::{
+    chain::PyChain,
+    convert::argument,
+    enter::{self, Source},
+    error::Never,
+    heads::duration,
+    mined::PyMined,
+};
 
 /// Answers requests about a chain, which it keeps open.
 #[pyclass(name = "Rpc", module = "execlayer._core", frozen)]
-pub(crate) struct PyRpc(Arc<Server>);
+pub(crate) struct PyRpc {
+    server: Arc<Server>,
+    source: Source,
+}
 
 /// One client that can be pushed to.
 #[pyclass(name = "Session", module = "execlayer._core", frozen)]
@@ -51,7 +61,7 @@ impl PyRpc {
         } else {
             Server::new(served, Limits::default())
         };
-        Ok(Self(Arc::new(server)))
+        Ok(Self { server: Arc::new(server), source: chain.source })
     }
 
     /// The answer where it takes microseconds; None where it would take longer or needs a registered function.
@@ -63,13 +73,13 @@ impl PyRpc {
         session: Option<&PySession>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let session = session.map(|session| &session.session);
-        let answer = enter::quick(py, || Ok::<_, Never>(self.0.handle_nowait(request, session)))?;
+        let answer = enter::read(py, self.source, || Ok::<_, Never>(self.server.handle_nowait(request, session)))?;
         Ok(answer.map(|answer| PyBytes::new(py, &answer)))
     }
 
     /// The request's calls of registered functions: place, name, parameters as JSON.
     fn foreign(&self, py: Python<'_>, request: &[u8]) -> PyResult<Vec<(usize, String, Option<String>)>> {
-        let calls = enter::quick(py, || Ok::<_, Never>(self.0.foreign(request)))?;
+        let calls = enter::quick(py, || Ok::<_, Never>(self.server.foreign(request)))?;
         Ok(calls.into_iter().map(|call| (call.index, call.method, call.params)).collect())
     }
 
@@ -83,25 +93,30 @@ impl PyRpc {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let replies = read_replies(replies)?;
         let session = session.map(|session| &session.session);
-        let answer = enter::long(py, || Ok::<_, Never>(self.0.handle_with(request, session, &replies)))?;
+        let answer = enter::long(py, || Ok::<_, Never>(self.server.handle_with(request, session, &replies)))?;
         Ok(PyBytes::new(py, &answer))
     }
 
     /// The answer that gives each call of the request this error.
     fn refuse<'py>(&self, py: Python<'py>, request: &[u8], code: i64, message: &str) -> PyResult<Bound<'py, PyBytes>> {
         let error = RpcError::new(code, message);
-        let answer = enter::quick(py, || Ok::<_, Never>(self.0.refuse(request, &error)))?;
+        let answer = enter::quick(py, || Ok::<_, Never>(self.server.refuse(request, &error)))?;
         Ok(PyBytes::new(py, &answer))
+    }
+
+    /// Makes a block of what waits, at the time that the clients of a devnet see.
+    fn mine(&self, py: Python<'_>) -> PyResult<PyMined> {
+        enter::long(py, || self.server.mine()).map(PyMined)
     }
 
     /// Marks a method as served by a registered function.
     fn reserve(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        enter::quick(py, || self.0.reserve(name))
+        enter::quick(py, || self.server.reserve(name))
     }
 
     /// A new client that can be pushed to.
     fn session(&self) -> PySession {
-        PySession { session: Session::new(&self.0), server: Arc::clone(&self.0) }
+        PySession { session: Session::new(&self.server), server: Arc::clone(&self.server) }
     }
 }
 

@@ -9,11 +9,17 @@ use std::{
 };
 
 use chain::{
-    Chain, MineOptions, Mined, Submission,
+    Chain, MineError, MineOptions, Mined, Submission,
     types::{Address, Bytes, Key},
 };
 
 use crate::error::RpcError;
+
+impl From<MineError> for RpcError {
+    fn from(error: MineError) -> Self {
+        Self::refused(error.to_string())
+    }
+}
 
 /// Held by a [`Server`](crate::Server) that serves the development methods.
 #[derive(Debug)]
@@ -23,8 +29,9 @@ pub struct Development {
     clock: Mutex<Clock>,
 }
 
+/// When the next block is; the world's time where nobody has moved it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Clock {
+pub(crate) struct Clock {
     /// Seconds that the chain is ahead of the world.
     ahead: u64,
     /// Time of the next block, for once.
@@ -71,30 +78,32 @@ impl Development {
         Ok(())
     }
 
-    /// Makes a block of what waits.
-    pub(crate) fn mine(&self, chain: &Chain) -> Result<Mined, RpcError> {
-        let mined = chain.mine(MineOptions::at(self.take_time(chain)));
-        mined.map_err(|error| RpcError::refused(error.to_string()))
+    /// Makes a block of what waits, at the time that this clock says.
+    pub(crate) fn mine(&self, chain: &Chain) -> Result<Mined, MineError> {
+        chain.mine(self.next(chain))
     }
 
     /// Makes a block of these signed transactions, in this order, or none where one of them can't stand in it.
-    pub(crate) fn mine_exactly(&self, chain: &Chain, transactions: Vec<Bytes>) -> Result<Mined, RpcError> {
-        let batch = transactions.into_iter().map(Submission::from).collect();
-        let mined = chain.mine_batch(batch, MineOptions::at(self.take_time(chain)));
-        mined.map_err(|error| RpcError::refused(error.to_string()))
+    pub(crate) fn mine_exactly(&self, chain: &Chain, transactions: Vec<Bytes>) -> Result<Mined, MineError> {
+        chain.mine_batch(transactions.into_iter().map(Submission::from).collect(), self.next(chain))
     }
 
-    /// The next block's time: what was set, or the clock's, always after the head's.
-    fn take_time(&self, chain: &Chain) -> u64 {
-        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+    fn next(&self, chain: &Chain) -> MineOptions {
+        MineOptions::at(self.clock.lock().unwrap_or_else(PoisonError::into_inner).take(chain))
+    }
+}
+
+impl Clock {
+    /// The next block's time: what was set, or the world's so far ahead, always after the head's.
+    pub(crate) fn take(&mut self, chain: &Chain) -> u64 {
         let world = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let earliest = chain.head().header.timestamp + 1;
-        match clock.next.take() {
+        match self.next.take() {
             Some(set) => {
-                clock.ahead = set.saturating_sub(world);
+                self.ahead = set.saturating_sub(world);
                 set.max(earliest)
             }
-            None => world.saturating_add(clock.ahead).max(earliest),
+            None => world.saturating_add(self.ahead).max(earliest),
         }
     }
 }

@@ -6,13 +6,14 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use chain::{Chain, ChainError, Stop};
+use chain::{Chain, ChainError, MineError, MineOptions, Mined, Stop};
 
 use crate::{
     Session,
     context::Context,
-    development::Development,
+    development::{Clock, Development},
     error::RpcError,
+    eth,
     json::ToJson,
     methods::{self, Method, Pace},
     request::{self, Call, Request},
@@ -99,6 +100,17 @@ impl Server {
     /// What makes this a devnet.
     pub fn development(&self) -> Option<&Development> {
         self.development.as_ref()
+    }
+
+    /// Makes a block of what waits. On a devnet it has the time that its clients see, however they moved the clock.
+    ///
+    /// # Errors
+    /// As [`Chain::mine`].
+    pub fn mine(&self) -> Result<Mined, MineError> {
+        match &self.development {
+            Some(development) => development.mine(&self.chain),
+            None => self.chain.mine(MineOptions::at(Clock::default().take(&self.chain))),
+        }
     }
 
     /// The chain that is served.
@@ -194,7 +206,7 @@ impl Server {
     }
 
     fn answer(&self, request: Result<Request<'_>, RpcError>, session: Option<&Session>, replies: &Replies) -> Vec<u8> {
-        let context = Context { server: self, session };
+        let mut context = Context { server: self, session, recovered: HashMap::new() };
         let mut out = Vec::with_capacity(256);
         match request {
             Err(error) => write_error(Some("null"), &error, &mut out),
@@ -208,7 +220,11 @@ impl Server {
                 write_error(id.or(Some("null")), &RpcError::invalid_request("batch too large"), &mut out);
                 out.push(b']');
             }
-            Ok(Request::Batch { calls, .. }) => self.answer_batch(&context, &calls, replies, &mut out),
+            Ok(Request::Batch { calls, .. }) => {
+                let named = calls.iter().filter_map(|call| call.content.as_ref().ok());
+                context.recovered = eth::recover_batch(named.map(|(name, params)| (name.as_ref(), *params)));
+                self.answer_batch(&context, &calls, replies, &mut out);
+            }
         }
         out
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chain::{
     Chain, Genesis, Options, dev_key,
     store::Store,
-    types::{Address, Bytes, Transaction, TxKind, U256, tx::TxEip1559},
+    types::{Address, Bytes, Signature, Transaction, TxKind, U256, tx::TxEip1559},
 };
 use execlayer_rpc::{Development, Limits, Server};
 use proptest::prelude::*;
@@ -220,4 +220,29 @@ fn a_call_sees_accounts_and_block_as_it_wants_them() {
     let (code, message) = error(&server, "eth_call", json!([call, "latest", twice]));
     assert_eq!(code, -32000);
     assert!(message.contains("has both 'state' and 'stateDiff'"), "{message}");
+}
+
+#[test]
+fn raw_transactions_of_a_batch_mean_what_they_mean_one_by_one() {
+    let nobody = Transaction::from_parts(TxEip1559::default(), Signature::new(U256::from(5), U256::ONE, false));
+    let raw = |bytes: Bytes| json!({"method": "eth_sendRawTransaction", "params": [bytes]});
+    let count = json!({"method": "eth_getTransactionCount", "params": [dev_key(0).address(), "pending"]});
+    let mut calls =
+        vec![raw(signed(0, &[], bob())), count.clone(), raw(signed(0, &[], bob())), raw(signed(3, &[], bob()))];
+    calls.extend([raw(Bytes::from_static(b"\x02junk")), raw(nobody.to_bytes()), count.clone()]);
+    calls.extend([json!({"method": "eth_sendRawTransaction", "params": ["0x0"]}), json!({"method": "eth_nothing"})]);
+    // More than one piece, in the order of their nonces.
+    calls.extend((1..150).map(|nonce| raw(signed(nonce, &[], bob()))));
+    calls.extend([count, json!({"method": "eth_blockNumber"}), json!({"method": "eth_sendRawTransaction"})]);
+    for (id, call) in calls.iter_mut().enumerate() {
+        call["jsonrpc"] = json!("2.0");
+        call["id"] = json!(id);
+    }
+    let (together, apart) = (server(), server());
+    let batch: Value = serde_json::from_slice(&together.handle(json!(calls).to_string().as_bytes())).unwrap();
+    let single = calls.iter().map(|call| serde_json::from_slice(&apart.handle(call.to_string().as_bytes())).unwrap());
+    assert_eq!(batch, Value::Array(single.collect()));
+    let [one, other] = [&together, &apart].map(|server| server.chain().head().id.number);
+    assert_eq!(one, other);
+    assert!(one > 100, "most of them were mined");
 }

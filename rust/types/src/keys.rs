@@ -26,6 +26,12 @@ pub enum RecoverError {
     /// No point of the curve belongs to this signature and hash.
     #[error("signature does not belong to any key")]
     NoKey,
+    /// A recovery identifier is 0, 1, 2 or 3.
+    #[error("recovery identifier {got} is not in 0..=3")]
+    RecoveryId {
+        /// The one that came.
+        got: u8,
+    },
 }
 
 /// Thirty-two bytes that are no secret key: zero, or not below the curve's order.

@@ -12,6 +12,7 @@ mod state;
 use chain::{BlockRef, ChainError, types::Address};
 
 pub(crate) use logs::Filter;
+pub(crate) use send::recover_batch;
 
 use crate::{Context, arguments::Argument, error::RpcError, methods::methods, session::Kind};
 

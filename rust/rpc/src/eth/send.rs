@@ -7,16 +7,32 @@ use chain::{
 };
 
 use super::{call::CallForm, fees};
-use crate::{Context, error::RpcError};
+use crate::{Context, arguments::Arguments as _, context::RecoveredBatch, error::RpcError};
+
+/// As clients call [`send_raw`].
+const SEND_RAW: &str = "eth_sendRawTransaction";
 
 pub(super) fn send_raw(context: &Context<'_>, (bytes,): (Bytes,)) -> Result<B256, RpcError> {
-    let transaction = Transaction::from_bytes(&bytes).map_err(|error| RpcError::refused(error.to_string()))?;
-    submit(context, transaction)
+    match context.recovered.get(&bytes) {
+        Some(Ok(recovered)) => submit(context, recovered.clone().into()),
+        Some(Err(error)) => Err(RpcError::refused(error.to_string())),
+        None => submit(context, bytes.into()),
+    }
+}
+
+/// The senders of all raw transactions of a batch.
+pub(crate) fn recover_batch<'a>(calls: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> RecoveredBatch {
+    let raw = calls.filter(|(name, _)| *name == SEND_RAW).filter_map(|(_, params)| <(Bytes,)>::read(params).ok());
+    let raw: Vec<Bytes> = raw.map(|(bytes,)| bytes).collect();
+    let batch = raw.iter().cloned().map(Submission::Raw).collect();
+    // Where it was stopped, no call will ask any more.
+    let recovered = chain::recover(batch).unwrap_or_default();
+    raw.into_iter().zip(recovered).collect()
 }
 
 pub(super) fn send(context: &Context<'_>, (form,): (CallForm,)) -> Result<B256, RpcError> {
     let signed = sign(context, form)?;
-    submit(context, signed)
+    submit(context, signed.into())
 }
 
 /// Fills in what was left out, and signs for one of the node's accounts.
@@ -69,9 +85,9 @@ fn sign(context: &Context<'_>, form: CallForm) -> Result<Transaction, RpcError> 
 }
 
 /// Into the pool, and into a block at once where the devnet mines by itself and the transaction can be included.
-fn submit(context: &Context<'_>, transaction: Transaction) -> Result<B256, RpcError> {
+fn submit(context: &Context<'_>, transaction: Submission) -> Result<B256, RpcError> {
     let chain = context.chain();
-    let mut answers = chain.submit(vec![Submission::Signed(transaction)]);
+    let mut answers = chain.submit(vec![transaction]);
     let hash =
         answers.pop().expect("one answer for one transaction").map_err(|error| RpcError::refused(error.to_string()))?;
     if let Ok(development) = context.development()
