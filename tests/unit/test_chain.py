@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from execlayer import Account, Chain, errors
+from execlayer import Account, Chain, _core, errors
 from execlayer._core import Block
 from tests.unit.conftest import ETHER, GAS_LIMIT, Unchanged, genesis_of
 
@@ -217,6 +217,60 @@ def test_undoing_an_outer_anchor_forgets_the_inner_ones(chain: Chain, alice: Acc
     assert chain.head.number == 1
 
 
+def test_an_inner_block_ends_quietly_where_the_outer_anchor_was_undone_inside(
+    chain: Chain, alice: Account, bob: Account, unchanged: Unchanged
+) -> None:
+    with chain.anchor() as outer:
+        alice.transfer(bob, 1)
+        with chain.anchor():
+            alice.transfer(bob, 2)
+            outer.undo()
+            assert chain.head.number == 1
+    unchanged()
+
+
+# ---- calls ----------------------------------------------------------------------------------------------------------
+
+LOADS = bytes.fromhex("5f545f5260205ff3")
+"""Returns what stands in the first slot."""
+
+
+def test_a_call_changes_nothing_and_returns_what_the_code_returns(chain: Chain, alice: Account, bob: Account) -> None:
+    # The number that it is called with, plus one.
+    adds = bytes.fromhex("5f356001015f5260205ff3")
+    created = alice.transfer(None, data=b"\x60\x0b\x80\x60\x09\x5f\x39\x5f\xf3" + adds)
+    head = chain.head
+    assert chain.call(created.contract_address, (41).to_bytes(32, "big")) == (42).to_bytes(32, "big")
+    assert chain.call(bob, sender=alice, value="1 ether") == b""
+    assert chain.call(created.contract_address, bytes(32), at="latest")[-1] == 1
+    assert chain.call(created.contract_address, at=0) == b""
+    with pytest.raises(errors.InsufficientBalance):
+        chain.call(bob, sender=RICH, value=1)
+    assert chain.head == head
+
+
+def test_a_revert_says_what_it_said(chain: Chain, alice: Account) -> None:
+    reverts = bytes.fromhex("60aa5f5260206000fd")
+    created = alice.transfer(None, data=b"\x60\x09\x80\x60\x09\x5f\x39\x5f\xf3" + reverts)
+    for ask in (chain.call, chain.estimate_gas):
+        with pytest.raises(errors.CallUnsuccessful) as reverted:
+            ask(created.contract_address)
+        assert reverted.value.output == (0xAA).to_bytes(32, "big")
+
+
+def test_an_access_list_is_paid_for_and_warms(chain: Chain, alice: Account) -> None:
+    created = alice.transfer(None, data=b"\x60\x08\x80\x60\x09\x5f\x39\x5f\xf3" + LOADS)
+    address = created.contract_address
+    assert address is not None
+    cold = chain.estimate_gas(address)
+    warm = chain.estimate_gas(address, access_list=[(address, [0])])
+    # The list costs 2,400 and 1,900 and saves the difference between 2,100 and 100.
+    assert warm - cold == 2_400 + 1_900 - 2_000
+    assert chain.call(address, access_list=[(address, [0])]) == bytes(32)
+    signed = alice.sign(address, access_list=[(address, [0])])
+    assert chain.mine([signed]).receipts[0].gas_used == warm
+
+
 # ---- in a folder ----------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +328,31 @@ def test_a_refused_genesis_leaves_no_store_behind(tmp_path: Path) -> None:
     with pytest.raises(errors.GenesisFieldMissing):
         Chain.open(tmp_path / "data", genesis={"alloc": {}})
     assert not (tmp_path / "data").exists()
+
+
+def test_a_genesis_is_kept_before_the_store_begins_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    content = genesis_of({RICH: "7"})
+    with Chain.open(folder, genesis=content) as chain:
+        head = chain.head
+    # As a crash leaves it before the store's first commit.
+    for file in folder.iterdir():
+        if file.name != "genesis.json":
+            file.unlink()
+    with Chain.open(folder) as again:
+        assert again.head == head
+    # Where another one is refused, the kept one stays.
+    with pytest.raises(errors.OtherGenesis):
+        Chain.open(folder, genesis=genesis_of({RICH: "8"}))
+    with Chain.open(folder, genesis=json.loads(json.dumps(content, sort_keys=True))) as same:
+        assert same.head == head
+
+
+def test_a_genesis_that_cannot_be_kept_is_an_error_of_the_store(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    with pytest.raises(errors.StoreIo, match="file"):
+        Chain.open(file / "data", genesis=genesis_of({RICH: "7"}))
 
 
 # ---- blocks of others -----------------------------------------------------------------------------------------------
@@ -360,6 +439,12 @@ CALLS: list[tuple[str, Callable[[Chain, Any], object], list[Any]]] = [
     ("secret", lambda chain, value: chain.account(value), [b"x", 5, None, "11" * 32, "0x" + "11" * 31]),
     ("genesis", lambda _, value: Chain.dev(value), [5, b"{}", "absent.json", {"alloc": {1, 2}}, {"a": b""}, "\0"]),
     ("path", lambda _, value: Chain.open(value), [5, None, b"folder"]),
+    ("transactions", lambda chain, value: chain.core.submit(value), [5, None, "0x"]),
+    ("transactions", lambda chain, value: chain.core.mine_batch(value), [5, None]),
+    ("genesis", lambda _, value: _core.Chain.memory(value), [5, b"{}"]),
+    ("path", lambda _, value: _core.Chain.open(value), [5, None]),
+    ("access_list", lambda chain, value: chain.call(RICH, access_list=value), [5, ["x"]]),
+    ("sender", lambda chain, value: chain.call(RICH, sender=value), [5, "alice"]),
 ]
 
 
@@ -375,9 +460,18 @@ def test_an_argument_that_cannot_be_used_is_named(
 ) -> None:
     with pytest.raises(errors.InvalidArgument, match=f"^{field} is ") as caught:
         call(chain, value)
+    assert isinstance(caught.value, TypeError) and isinstance(caught.value, ValueError)
     assert caught.value.field == field and caught.value.expected in str(caught.value)
     assert type(caught.value.value) is type(value) and _is(caught.value.value, value)
     unchanged()
+
+
+@pytest.mark.parametrize("fees", [{}, {"gas_price": 1, "max_fee_per_gas": 1}, {"max_priority_fee_per_gas": 1}])
+def test_a_transaction_has_one_kind_of_fee(chain: Chain, fees: dict[str, int]) -> None:
+    key = chain.accounts[0].key
+    with pytest.raises(errors.InvalidArgument, match="max_fee_per_gas") as caught:
+        key.sign_transaction(chain_id=1, nonce=0, gas_limit=21_000, to=RICH, value=0, data=b"", **fees)  # type: ignore[arg-type]
+    assert caught.value.field == "fees"
 
 
 def test_what_is_not_there_is_named(chain: Chain, unchanged: Unchanged) -> None:

@@ -121,6 +121,30 @@ def test_a_folder_survives_a_restart(tmp_path: Path) -> None:
         running.end()
 
 
+def test_a_socket_file_is_told_and_answers(tmp_path: Path) -> None:
+    path = tmp_path / "node.ipc"
+    with node("--json", "--ipc", str(path)) as running:
+        first = running.event()
+        assert first["endpoints"] == [first["rpc"], str(path)]
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}')
+            assert json.loads(client.makefile().readline())["result"] == hex(31_337)
+        running.end()
+    assert not path.exists()
+
+
+def test_blocks_at_intervals_follow_the_clock_that_clients_moved() -> None:
+    with node("--json", "--block-time", "0.05") as running:
+        url = running.event()["rpc"]
+        before = running.event()["timestamp"]
+        call(url, "evm_increaseTime", 1_000_000)
+        while (timestamp := running.event()["timestamp"]) < before + 1_000_000:
+            assert timestamp < before + 100_000, "the clock jumps once"
+        running.end()
+    assert timestamp < before + 1_100_000
+
+
 def refused(*arguments: str) -> str:
     """The one line in which a node says why it doesn't start."""
     command = [sys.executable, "-m", "execlayer", "node", *arguments]
@@ -133,7 +157,9 @@ def test_what_keeps_a_node_from_starting_is_one_line(tmp_path: Path) -> None:
     with Chain.open(tmp_path):
         assert str(os.getpid()) in refused("--data", str(tmp_path), "--port", "0")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused("--port", str(taken.getsockname()[1]))
+        port = taken.getsockname()[1]
+        reason = refused("--port", str(port))
+        assert f"127.0.0.1:{port}" in reason and "in use" in reason and "--port" in reason
     genesis = tmp_path / "genesis.json"
     genesis.write_text('{"alloc": {}}')
     assert "config is missing" in refused("--genesis", str(genesis), "--port", "0")
