@@ -98,8 +98,8 @@ wheel: $(VENV)/ready ## an optimised wheel into ./dist
 	$(BIN)/maturin build --profile dist --out dist
 
 .PHONY: contracts
-contracts: ## compile contracts/ into the package: make contracts PACKAGES=<folder where npm installed tests/clients>
-	node contracts/compile.mjs $(PACKAGES) python/execlayer/artifacts
+contracts: build ## compile contracts/ into the package (wants Node.js)
+	node contracts/compile.mjs $$($(BIN)/python -m tests.clients.packages) python/execlayer/artifacts
 
 .PHONY: docs
 docs: build ## write the generated pages in docs/

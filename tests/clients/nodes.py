@@ -69,6 +69,7 @@ def running(kind: str, folder: Path) -> Iterator[DevNode]:
             assert url is not None, f"{kind} did not start: {(folder / 'stderr').read_text()}"
             drain.start()
             yield DevNode(kind, url)
+            assert process.poll() is None, f"{kind} ended by itself: {process.poll()}"
         finally:
             process.kill()
             process.wait()

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -59,3 +60,7 @@ def _cache() -> Path:
     """The folder that `.ci/run` keeps between runs."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("CI_CACHE") or home / "execlayer-ci")
+
+
+if __name__ == "__main__":  # for `make contracts`
+    sys.stdout.write(str(packages()))

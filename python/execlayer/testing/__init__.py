@@ -1,6 +1,6 @@
 """For tests of what stands on execlayer: fakes, faults, and a lab that makes a development node act like a network.
 
->>> from execlayer.testing import Delay, FakeNode
+>>> from execlayer.testing import Delay, FakeNode, open_chainlab
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .chainlab import Chainlab as Chainlab
+    from .chainlab import LabRules as LabRules
+    from .chainlab import open_chainlab as open_chainlab
     from .fakes import FakeNode as FakeNode
     from .faults import Dead as Dead
     from .faults import Delay as Delay
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from .faults import Truncate as Truncate
 
 _HOMES = {
+    "Chainlab": "chainlab",
     "Dead": "faults",
     "Delay": "faults",
     "Drop": "faults",
@@ -29,10 +33,12 @@ _HOMES = {
     "FakeNode": "fakes",
     "Faults": "faults",
     "Garble": "faults",
+    "LabRules": "chainlab",
     "Silent": "faults",
     "Stale": "faults",
     "Status": "faults",
     "Truncate": "faults",
+    "open_chainlab": "chainlab",
 }
 
 __all__ = sorted(_HOMES)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ import trio
 
 from execlayer import Chain, _core
 from execlayer.server import Methods, serve
+from execlayer.testing import FakeNode
+from execlayer.testing.serving import Serving
 from execlayer.upstream import Answer, CallRefused, Client, Endpoint, Failover, HeadFeed, LocalClient, Upstream
 from execlayer.upstream.client import Outcome
 from execlayer.upstream.codecs import request_head
@@ -136,6 +141,38 @@ async def test_nobody_there_is_said_as_such(nursery: trio.Nursery, tmp_path: Pat
             await nursery.start(client.run)
             with pytest.raises(EndpointUnreachable):
                 await client.call("eth_chainId")
+    nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed one, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "certificate"
+    subject = ["-subj", "/CN=localhost", "-days", "1", "-nodes", "-keyout", f"{path}.key", "-out", str(path)]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *subject]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["https", "wss"])
+async def test_a_pinned_certificate_is_the_only_one_that_is_taken(
+    scheme: str, certificate: Path, nursery: trio.Nursery
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, f"{certificate}.key")
+    [listener] = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
+    serving = Serving(FakeNode({"eth_chainId": "0x1"}))
+    nursery.start_soon(trio.serve_listeners, serving.serve, [listener])
+    url = f"{scheme}://127.0.0.1:{listener.transport_listener.socket.getsockname()[1]}"
+    pin = sha256(ssl.PEM_cert_to_DER_cert(await trio.Path(certificate).read_text())).hexdigest()
+    pinned = await nursery.start(Client(Endpoint(url=url, certificate_sha256=pin)).run)
+    assert await pinned.call("eth_chainId") == "0x1"
+    for wrong in ("ab" * 32, None):
+        client = await nursery.start(Client(Endpoint(url=url, certificate_sha256=wrong)).run)
+        with pytest.raises(EndpointUnreachable, match="certificate"):
+            await client.call("eth_chainId")
     nursery.cancel_scope.cancel()
 
 
