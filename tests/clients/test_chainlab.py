@@ -388,12 +388,22 @@ async def test_logs_of_blocks_that_are_taken_back_are_told_as_removed(lab: Chain
 async def test_what_the_lab_did_not_make_it_does_not_take_back(lab: Chainlab) -> None:
     with pytest.raises(LabError, match="can't be taken back"):
         await lab.reorg(1)
-    await lab.mine(2)
+    old = await lab.mine(2)
     with pytest.raises(LabError, match="3 blocks"):
         await lab.reorg(3)
-    await lab.reorg(2)
-    await lab.reorg(3)
+    new = await lab.reorg(2)
+    newest = await lab.reorg(3)
     assert lab.reorgs == 2
+    assert len({block["hash"] for block in [*old, *new, *newest]}) == 2 + 3 + 4
+
+
+async def test_a_block_that_can_not_hold_what_it_should_says_so(lab: Chainlab) -> None:
+    wallet = Wallet(lab, KEYS[0])
+    good, _, behind_a_gap = await wallet.sign(), await wallet.sign(), await wallet.sign()
+    with pytest.raises(LabError, match=name(behind_a_gap)):
+        await lab.mine(transactions=[good, behind_a_gap])
+    [block] = await lab.mine()
+    assert hashes(block) == []
 
 
 # ---- faults ---------------------------------------------------------------------------------------------------------
@@ -466,6 +476,9 @@ async def test_a_development_nodes_way_back_is_followed(lab: Chainlab, client: C
         await client.call("eth_subscribe", "nothing")
     with pytest.raises(CallRefused):
         await client.call("eth_nothing")
+    for method in ("eth_sendRawTransaction", "eth_unsubscribe", "evm_setAutomine"):
+        with pytest.raises(CallRefused, match="missing value"):
+            await client.call(method)
 
 
 async def test_blocks_come_by_themselves_where_that_is_wanted(node: str | Chain) -> None:

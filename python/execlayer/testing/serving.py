@@ -15,7 +15,9 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 import trio
+from wsproto.utilities import RemoteProtocolError
 
+from ..errors import ExeclayerError
 from ..server.http1 import HttpError, Parser, Request, json_response, text_response
 from ..server.limits import Limits
 from ..server.methods import RpcError
@@ -111,6 +113,8 @@ class Serving:
                     await _send_last(stream, _cut_of(group).last)
             except* GONE:
                 pass
+            except* Exception:
+                log.exception("a connection failed")
 
     async def _http(self, stream: trio.abc.Stream) -> None:
         parser = Parser(self._limits)
@@ -133,7 +137,11 @@ class Serving:
 
     async def _websocket(self, stream: trio.abc.Stream, request: Request, rest: bytes) -> None:
         socket = WebSocket(stream, self._limits)
-        await socket.accept(request, rest)
+        try:
+            await socket.accept(request, rest)
+        except RemoteProtocolError as error:
+            await stream.send_all(text_response(HTTPStatus.BAD_REQUEST, str(error), keep_alive=False))
+            return
         send, receive = trio.open_memory_channel[bytes](NOTICES_MAX)
         session = Session(_send=send)
         self._answerer.opened(session)
@@ -221,6 +229,11 @@ class Serving:
                 answers.append({"jsonrpc": "2.0", "id": call.get("id"), "result": result})
             except RpcError as error:
                 answers.append(_error(call.get("id"), error))
+            except ExeclayerError as error:
+                answers.append(_error(call.get("id"), RpcError(-32000, str(error))))
+            except Exception:
+                log.exception("%s failed", ask.method)
+                answers.append(_error(call.get("id"), RpcError(-32603, f"internal error in {ask.method}")))
         wanted = [not isinstance(call, dict) or "id" in call for call in calls]
         return [answer for answer, is_wanted in zip(answers, wanted, strict=True) if is_wanted]
 

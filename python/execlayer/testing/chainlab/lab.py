@@ -63,7 +63,7 @@ class Chainlab:
         """Whether each transaction gets a block at once."""
 
         self._clock = clock
-        self._ahead = 0
+        self._earliest = 0
         self._driver = Driver(node)
         self._lock = trio.Lock()
         self._blocks: dict[int, Built] = {}
@@ -94,7 +94,10 @@ class Chainlab:
 
     async def mine(self, count: int = 1, *, transactions: Sequence[bytes] | None = None) -> list[dict[str, Any]]:
         """Makes blocks: bundles first, best bid before others, then what waits in the pool. With ``transactions`` a
-        block holds exactly these. The blocks, with their transactions whole."""
+        block holds exactly these. The blocks, with their transactions whole.
+
+        *Errors*: :class:`LabError` where one of them can't stand in it; the block is made without.
+        """
         async with self._lock:
             return [(await self._mine(_read(transactions))).block for _ in range(count)]
 
@@ -111,7 +114,7 @@ class Chainlab:
         takes from the pool as ever. What stood in the old blocks goes back to the pool, unless it is in the new ones;
         not with ``requeue`` false: then it is lost, as with a node that doesn't do it.
 
-        *Errors*: :class:`LabError` where the node can't go back that far.
+        *Errors*: :class:`LabError` where the node can't go back that far, or a new block can't hold what was given.
         """
         async with self._lock:
             ground = self.head - depth
@@ -122,7 +125,7 @@ class Chainlab:
             await self._return_to(ground)
             self.reorgs += 1
             # Of another time, so that an empty block is another one too.
-            self._ahead += 1
+            self._earliest = int(gone[0].block["timestamp"], 16) + 1
             for built in reversed(gone):
                 self._tell_logs(built, removed=True)
             if requeue:
@@ -157,6 +160,8 @@ class Chainlab:
         await self._settle()
         self.builder.pass_block(number)
         self._tell_head(built)
+        if exactly is not None and built.refused:
+            raise LabError(f"not all of what block {number} was to hold could stand in it: {built.refused}")
         return built
 
     async def _fill(self, first: list[Pending]) -> list[Pending]:
@@ -211,11 +216,7 @@ class Chainlab:
             raise LabError("the node does not keep the order of a block: start it with fifo (anvil --order fifo)")
 
     def _next_time(self) -> int:
-        return max(int(self._head["timestamp"], 16) + 1 + self._ahead_once(), int(self._clock()))
-
-    def _ahead_once(self) -> int:
-        ahead, self._ahead = self._ahead, 0
-        return ahead
+        return max(int(self._head["timestamp"], 16) + 1, self._earliest, int(self._clock()))
 
     async def _keep_snapshot(self) -> None:
         snapshot = await self._driver.snapshot()
