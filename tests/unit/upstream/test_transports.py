@@ -162,10 +162,10 @@ async def test_a_pinned_certificate_is_the_only_one_that_is_taken(
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, f"{certificate}.key")
-    [listener] = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
+    [plain] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     serving = Serving(FakeNode({"eth_chainId": "0x1"}))
-    nursery.start_soon(trio.serve_listeners, serving.serve, [listener])
-    url = f"{scheme}://127.0.0.1:{listener.transport_listener.socket.getsockname()[1]}"
+    nursery.start_soon(trio.serve_listeners, serving.serve, [trio.SSLListener(plain, context, https_compatible=True)])
+    url = f"{scheme}://127.0.0.1:{plain.socket.getsockname()[1]}"
     pin = sha256(ssl.PEM_cert_to_DER_cert(await trio.Path(certificate).read_text())).hexdigest()
     pinned = await nursery.start(Client(Endpoint(url=url, certificate_sha256=pin)).run)
     assert await pinned.call("eth_chainId") == "0x1"
