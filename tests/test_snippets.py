@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/chainlab.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/chainlab.md", "docs/evm.md"])
 def test_the_snippets_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = BLOCK.findall((ROOT / name).read_text())
     assert blocks

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from . import evm as evm
     from ._core import Block as Block
     from ._core import Key as Key
     from ._core import Log as Log
+    from ._core import Outcome as Outcome
     from ._core import Receipt as Receipt
     from ._core import Transaction as Transaction
     from ._core import __version__ as __version__
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from .accounts import Account as Account
     from .chain import Chain as Chain
     from .errors import ExeclayerError as ExeclayerError
+    from .spec import ChainSpec as ChainSpec
+    from .trace import Trace as Trace
     from .units import Wei as Wei
     from .units import wei as wei
 
@@ -33,14 +37,18 @@ _HOMES = {
     "Account": "accounts",
     "Block": "_core",
     "Chain": "chain",
+    "ChainSpec": "spec",
     "ExeclayerError": "errors",
     "Key": "_core",
     "Log": "_core",
+    "Outcome": "_core",
     "Receipt": "_core",
+    "Trace": "trace",
     "Transaction": "_core",
     "Wei": "units",
     "__version__": "_core",
     "errors": None,
+    "evm": None,
     "senders": "_core",
     "signers": "_core",
     "wei": "units",

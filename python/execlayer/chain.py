@@ -18,19 +18,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias, overload
 
-from . import _core
-from .accounts import AccessList, Account, AddressLike, address_of
+from . import _core, evm
+from .accounts import Account, AddressLike, address_of
 from .errors import ExeclayerError, InvalidArgument, StoreIo, UnknownAnchor
-from .units import Amount, Wei, wei
+from .spec import ChainSpec, genesis_under
+from .trace import Trace
+from .units import Wei
 
 BlockName: TypeAlias = int | str | bytes
 """A height, a hash, or one of latest, pending, earliest, safe, finalized."""
 
 GenesisLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 """Path of a genesis.json of geth's form, or its content."""
-
-NOBODY = "0x" + "00" * 20
-"""Who calls where nobody is named."""
 
 KEPT_GENESIS = "genesis.json"
 """In a chain's folder: the genesis it was begun with, so that it can be opened without naming it again."""
@@ -53,16 +52,30 @@ class Chain:
         self._core = core
 
     @classmethod
-    def dev(cls, genesis: GenesisLike | None = None) -> Self:
+    def dev(cls, genesis: GenesisLike | None = None, *, spec: ChainSpec | None = None) -> Self:
         """A chain in memory: Osaka's rules and ten well-known accounts of 10,000 ether, unless a genesis differs.
+
+        ``spec`` gives other rules, in place of the genesis's own.
+
+        >>> alice, bob = Chain.dev(spec=ChainSpec.osaka().with_gas(transfer=5_000)).accounts[:2]
+        >>> alice.transfer(bob, 1).gas_used
+        5000
 
         *Errors*: :class:`~execlayer.errors.InvalidGenesis` names the field and what stood there.
         """
-        return cls(_core.Chain.memory(_genesis_text(genesis)))
+        return cls(_core.Chain.memory(_genesis_text(genesis), None if spec is None else spec.core))
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], genesis: GenesisLike | None = None) -> Self:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        genesis: GenesisLike | None = None,
+        *,
+        spec: ChainSpec | None = None,
+    ) -> Self:
         """The chain in a folder, which is made where it isn't there; without a genesis, :meth:`dev`'s chain is begun.
+
+        ``spec`` gives other rules, in place of the genesis's own; a folder can't hold functions in Python.
 
         What a call has acknowledged survives a crash of the process and of the machine.
 
@@ -73,6 +86,8 @@ class Chain:
         kept = folder / KEPT_GENESIS
         known = _genesis_text(kept) if kept.exists() else None
         text = _genesis_text(genesis)
+        if spec is not None:
+            text = genesis_under(spec, text)
         if text is None or text == known:
             return cls(_core.Chain.open(str(folder), known))
         if known is None:
@@ -163,41 +178,39 @@ class Chain:
         """How a transaction ended, by its hash. *Errors*: ``UnknownTransaction`` where it is in no block."""
         return self._core.receipt(transaction)
 
+    @property
+    def spec(self) -> ChainSpec:
+        """The rules. Functions in Python are not among them: whoever gave those has them."""
+        return ChainSpec._of(self._core.spec)
+
     # ---- try --------------------------------------------------------------------------------------------------------
 
-    def call(
-        self,
-        to: AddressLike | None,
-        data: bytes | str = b"",
-        *,
-        sender: AddressLike = NOBODY,
-        value: Amount = 0,
-        access_list: AccessList | None = None,
-        gas_limit: int | None = None,
-        at: BlockName = "latest",
-    ) -> bytes:
-        """What a call would return, after a block; nothing changes. Without ``to`` a contract would be created.
+    def call(self, to: AddressLike | None, data: bytes | str = b"", **fields: Any) -> _core.Outcome:
+        """What a call does, without a transaction: see :func:`execlayer.evm.call` for what else can be said.
 
-        *Errors*: ``CallUnsuccessful`` with what a revert said in ``output``; one of
-        :class:`~execlayer.errors.TransactionRejected` where no transaction like this could be executed.
+        >>> chain = Chain.dev()
+        >>> chain.call(chain.accounts[1], value=1, sender=chain.accounts[0]).gas_used
+        21000
         """
-        amount = wei(value, "value")
-        return self._core.call(address_of(sender), address_of(to), amount, data, access_list, gas_limit, at)
+        return evm.call(self, to, data, **fields)
 
-    def estimate_gas(
-        self,
-        to: AddressLike | None,
-        data: bytes | str = b"",
-        *,
-        sender: AddressLike = NOBODY,
-        value: Amount = 0,
-        access_list: AccessList | None = None,
-    ) -> int:
-        """The least gas with which a transaction would succeed in the next block.
+    def calls(self, batch: Iterable[tuple[Any, ...]], **fields: Any) -> evm.Calls:
+        """Many calls ``(to, data)`` at once, with columns of outcomes: see :func:`execlayer.evm.calls`."""
+        return evm.calls(self, batch, **fields)
 
-        *Errors*: as :meth:`call`, and ``GasExceeded`` where no gas suffices.
-        """
-        return self._core.estimate_gas(address_of(sender), address_of(to), wei(value, "value"), data, access_list)
+    def trace(self, to: AddressLike | None = None, data: bytes | str = b"", **fields: Any) -> Trace:
+        """A call or transaction, watched: see :func:`execlayer.evm.trace`."""
+        return evm.trace(self, to, data, **fields)
+
+    def estimate_gas(self, to: AddressLike | None, data: bytes | str = b"", **fields: Any) -> int:
+        """The least gas with which a transaction succeeds in the next block: see :func:`execlayer.evm.estimate_gas`."""
+        return evm.estimate_gas(self, to, data, **{"at": "pending", **fields})
+
+    def access_list(
+        self, to: AddressLike | None, data: bytes | str = b"", **fields: Any
+    ) -> tuple[list[tuple[str, list[str]]], _core.Outcome]:
+        """What a call touches, as an access list: see :func:`execlayer.evm.access_list`."""
+        return evm.access_list(self, to, data, **fields)
 
     # ---- change -----------------------------------------------------------------------------------------------------
 

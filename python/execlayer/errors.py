@@ -96,6 +96,97 @@ class GenesisPriceInvalid(InvalidGenesis):
     reason: str
 
 
+# ---- rules ----------------------------------------------------------------------------------------------------------
+
+
+class InvalidSpec(ExeclayerError, ValueError):
+    """Rules that can't be."""
+
+
+class UnknownFork(InvalidSpec):
+    """No fork has this name."""
+
+    name: str
+
+
+class ForkOrder(InvalidSpec):
+    """A fork that begins before the one that it builds on, or that builds on one that never begins."""
+
+    fork: str
+    after: str
+
+
+class NoFork(InvalidSpec):
+    """No fork holds from the first block on."""
+
+
+class InvalidBlobs(InvalidSpec):
+    """Blob parameters that can't be: a target above the maximum, a maximum of 2**32 or more, or a fraction of zero."""
+
+    time: int
+    target: int
+    max: int
+    update_fraction: int
+
+
+class BlobOrder(InvalidSpec):
+    """Blob parameters that stand behind later ones."""
+
+    time: int
+
+
+class UnknownPrice(InvalidSpec):
+    """Neither an opcode nor a gas constant."""
+
+    name: str
+
+
+class UnknownSchedule(InvalidSpec):
+    """No ready gas schedule has this name."""
+
+    name: str
+
+
+class PriceNotAtFork(InvalidSpec):
+    """The opcode exists, but not at this fork."""
+
+    name: str
+    fork: str
+
+
+class PriceOutOfRange(InvalidSpec):
+    """A price that can't be charged."""
+
+    name: str
+    value: int
+    minimum: int
+    maximum: int
+
+
+class ColdBelowWarm(InvalidSpec):
+    """A first access cheaper than the later ones."""
+
+    cold_name: str
+    cold: int
+    warm_name: str
+    warm: int
+
+
+class OpcodeTaken(InvalidSpec):
+    """The byte is Ethereum's, at some fork, or another custom opcode's."""
+
+    byte: int
+    name: str
+
+
+class OpcodePriceOutOfRange(InvalidSpec):
+    """A custom opcode's price that can't be charged."""
+
+    name: str
+    value: int
+    maximum: int
+
+
 # ---- transactions ---------------------------------------------------------------------------------------------------
 
 

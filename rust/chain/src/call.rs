@@ -1,5 +1,6 @@
 //! Where calls are tried that nobody signed: on the state after a block, as the last thing in that block.
 
+use evm::ChainSpec;
 use exec::call::{BlockOverrides, Desk};
 
 use crate::{BlockRef, Chain, ChainError, execute, header};
@@ -12,6 +13,19 @@ impl Chain {
     /// # Errors
     /// Where the block is not known, or its state not kept.
     pub fn desk(&self, block: BlockRef, overrides: &BlockOverrides) -> Result<Desk, ChainError> {
+        self.desk_by(block, overrides, None)
+    }
+
+    /// The same by other rules than the chain's, where some are given.
+    ///
+    /// # Errors
+    /// See [`Chain::desk`].
+    pub fn desk_by(
+        &self,
+        block: BlockRef,
+        overrides: &BlockOverrides,
+        spec: Option<&ChainSpec>,
+    ) -> Result<Desk, ChainError> {
         let state = self.at(block)?;
         let stored = self.block(state.id().into())?;
         let mut header = stored.header.clone();
@@ -25,6 +39,11 @@ impl Chain {
         }
         let mut environment = execute::environment(&header, &[]);
         overrides.apply(&mut environment);
-        Ok(Desk::new(self.spec(), environment, Some(stored.total_difficulty), std::sync::Arc::new(state)))
+        Ok(Desk::new(
+            spec.unwrap_or(self.spec()),
+            environment,
+            Some(stored.total_difficulty),
+            std::sync::Arc::new(state),
+        ))
     }
 }

@@ -4,6 +4,7 @@
 //! checks that both sides ended in the same state before it times anything.
 
 mod batch;
+mod calls;
 mod row;
 mod transfers;
 mod vectors;
@@ -18,6 +19,10 @@ fn main() -> ExitCode {
             Some(folder) => batch::rows(folder.as_ref()),
             None => return usage(),
         },
+        "calls" => match std::env::args().nth(2) {
+            Some(folder) => calls::rows(folder.as_ref()),
+            None => return usage(),
+        },
         "pool" => vectors::pool(),
         "state" => vectors::state(),
         _ => return usage(),
@@ -26,6 +31,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: execlayer-compare blocks|pool|state|batch FOLDER");
+    eprintln!("usage: execlayer-compare blocks|pool|state|batch FOLDER|calls FOLDER");
     ExitCode::FAILURE
 }

@@ -3,7 +3,11 @@
 //! A [`Tracer`] hears of every message and of every step; it sees, and changes nothing. Traced transactions run in the
 //! plain loop. Without a tracer nothing of this is in the loop: the choice is made at compile time.
 //!
-//! [`Lines`] writes what other clients write: one JSON object per step, as EIP-3155 has it.
+//! [`Lines`] writes what other clients write: one JSON object per step, as EIP-3155 has it. [`Steps`] keeps the steps,
+//! [`Calls`] the tree of messages; a pair of tracers is a tracer.
+
+mod calls;
+mod steps;
 
 use std::fmt::Write;
 
@@ -13,6 +17,9 @@ use crate::{
     frame::{FrameResult, Message, Status},
     interpreter::HaltReason,
 };
+
+pub use calls::{Call, Calls};
+pub use steps::{BYTES_MAX, Stepped, Steps};
 
 /// A step that is about to run.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +65,29 @@ pub trait Tracer {
     }
 }
 
+/// Two who watch the same.
+impl<A: Tracer, B: Tracer> Tracer for (A, B) {
+    fn step(&mut self, step: &Step<'_>) {
+        self.0.step(step);
+        self.1.step(step);
+    }
+
+    fn stepped(&mut self, cost: u64, halt: Option<HaltReason>) {
+        self.0.stepped(cost, halt);
+        self.1.stepped(cost, halt);
+    }
+
+    fn enter(&mut self, message: &Message, depth: usize) {
+        self.0.enter(message, depth);
+        self.1.enter(message, depth);
+    }
+
+    fn leave(&mut self, result: &FrameResult, depth: usize) {
+        self.0.leave(result, depth);
+        self.1.leave(result, depth);
+    }
+}
+
 /// Writes EIP-3155 lines: hands each finished line, without its line break, to a sink.
 pub struct Lines<S> {
     sink: S,
@@ -71,39 +101,56 @@ impl<S: FnMut(&str)> Lines<S> {
     pub fn new(memory: bool, sink: S) -> Self {
         Self { sink, line: String::new(), memory }
     }
+}
 
-    fn write(&mut self, step: &Step<'_>) -> std::fmt::Result {
+/// A step's line but for its end.
+fn write_step(line: &mut String, step: &Step<'_>, memory_size: usize, memory: bool) {
+    let mut write = || -> std::fmt::Result {
         let Step { pc, opcode, gas, depth, .. } = *step;
-        self.line.clear();
-        write!(self.line, r#"{{"pc":{pc},"op":{opcode},"gas":"{gas:#x}","memSize":{},"stack":["#, step.memory.len())?;
+        write!(line, r#"{{"pc":{pc},"op":{opcode},"gas":"{gas:#x}","memSize":{memory_size},"stack":["#)?;
         for (index, word) in step.stack.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
-            write!(self.line, r#"{comma}"{word:#x}""#)?;
+            write!(line, r#"{comma}"{word:#x}""#)?;
         }
-        write!(self.line, r#"],"depth":{depth},"refund":{},"opName":"{}""#, step.refund.max(0), step.name)?;
-        if self.memory {
-            write!(self.line, r#","memory":"0x"#)?;
-            for byte in step.memory {
-                write!(self.line, "{byte:02x}")?;
+        write!(line, r#"],"depth":{depth},"refund":{},"opName":""#, step.refund.max(0))?;
+        for letter in step.name.chars() {
+            // A name of one's own may hold anything.
+            match letter {
+                '"' | '\\' => write!(line, "\\{letter}")?,
+                letter if letter.is_control() => write!(line, "\\u{:04x}", u32::from(letter))?,
+                letter => line.push(letter),
             }
-            self.line.push('"');
+        }
+        line.push('"');
+        if memory {
+            write!(line, r#","memory":"0x"#)?;
+            for byte in step.memory {
+                write!(line, "{byte:02x}")?;
+            }
+            line.push('"');
         }
         Ok(())
-    }
+    };
+    write().expect("a string takes everything");
+}
+
+/// The end. Cost is known last, and so stands last; the order of an object's fields means nothing.
+fn write_end(line: &mut String, cost: u64, halt: Option<HaltReason>) {
+    let end = match halt {
+        Some(reason) => write!(line, r#","gasCost":"{cost:#x}","error":"{reason}"}}"#),
+        None => write!(line, r#","gasCost":"{cost:#x}"}}"#),
+    };
+    end.expect("a string takes everything");
 }
 
 impl<S: FnMut(&str)> Tracer for Lines<S> {
     fn step(&mut self, step: &Step<'_>) {
-        self.write(step).expect("a string takes everything");
+        self.line.clear();
+        write_step(&mut self.line, step, step.memory.len(), self.memory);
     }
 
     fn stepped(&mut self, cost: u64, halt: Option<HaltReason>) {
-        // Cost is known last, and so stands last; the order of an object's fields means nothing.
-        let end = match halt {
-            Some(reason) => write!(self.line, r#","gasCost":"{cost:#x}","error":"{reason}"}}"#),
-            None => write!(self.line, r#","gasCost":"{cost:#x}"}}"#),
-        };
-        end.expect("a string takes everything");
+        write_end(&mut self.line, cost, halt);
         (self.sink)(&self.line);
     }
 

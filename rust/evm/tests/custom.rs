@@ -6,7 +6,7 @@ use execlayer_evm::{
     BlockEnv, ChainSpec, Changes, CustomError, Executed, Fault, Fork, HaltReason, Outcome, Rejection, Rules,
     TransactError,
     precompiles::Answer,
-    spec::{Cause, CustomOpcode, CustomPrecompile, Site, Stop, gas::PRICE_MAX},
+    spec::{Cause, CustomOpcode, CustomPrecompile, Quit, Site, gas::PRICE_MAX},
     transact::{call, transact},
 };
 use state::{MemoryState, Overlay};
@@ -23,7 +23,7 @@ fn opcode(
     gas: u64,
     inputs: u8,
     outputs: u8,
-    run: impl Fn(&mut Site<'_, '_, '_, '_>, &[U256]) -> Result<Vec<U256>, Stop> + Send + Sync + 'static,
+    run: impl Fn(&mut Site<'_, '_, '_, '_>, &[U256]) -> Result<Vec<U256>, Quit> + Send + Sync + 'static,
 ) -> CustomOpcode {
     CustomOpcode { name: "OWN".into(), gas, inputs, outputs, consensus: true, run: Arc::new(run) }
 }

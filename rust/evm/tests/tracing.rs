@@ -3,7 +3,7 @@
 use execlayer_evm::{
     BlockEnv, ChainSpec, Fork, HaltReason, Tracer,
     frame::{FrameResult, Kind, Machine, Message, Status, run},
-    trace::{Lines, Step},
+    trace::{Calls, Lines, Step, Steps},
 };
 use state::{MemoryState, Overlay};
 use types::{Address, Bytes, U256};
@@ -103,4 +103,36 @@ fn messages_are_heard_of_with_their_depth_and_their_steps_between() {
     assert_eq!(notes.costs[at], 200);
     assert!(notes.steps.contains(&(2, "STOP".to_owned())), "the empty creation stops at once");
     assert_eq!(notes.steps.last(), Some(&(1, "STOP".to_owned())));
+}
+
+#[test]
+fn kept_steps_are_the_lines_and_the_tree_is_that_of_the_messages() {
+    // PUSH0 MLOAD POP, STATICCALL of the identity precompile with three bytes, CREATE2 of nothing, REVERT.
+    let code = "5f5150 5f5f60035f60046064fa50 5f5f5f5ff550 5f5ffd".replace(' ', "");
+    let mut lines = Vec::new();
+    let mut writer = Lines::new(true, |line: &str| lines.push(line.to_owned()));
+    let traced = run_code(&code, 100_000, Some(&mut writer));
+    let mut both = (Steps::new(true, 1 << 20), Calls::default());
+    assert_eq!(run_code(&code, 100_000, Some(&mut both)), traced);
+    let (steps, calls) = both;
+    // The last line is the end of it.
+    let kept: Vec<_> = (0..steps.len()).map(|index| steps.line(index).expect("it is kept")).collect();
+    assert_eq!(kept, lines[..lines.len() - 1]);
+    assert_eq!((steps.dropped(), steps.get(steps.len()).is_none()), (0, true));
+    let [own, identity, created] = calls.calls() else { panic!("{calls:?}") };
+    assert_eq!((own.kind, own.parent, own.status), ("CALL", None, Status::Revert));
+    assert_eq!(own.gas_used, 100_000 - traced.gas_left);
+    assert_eq!((identity.kind, identity.parent, identity.output.len()), ("STATICCALL", Some(0), 3));
+    assert_eq!((identity.from, identity.to), (CONTRACT, Address::with_last_byte(4)));
+    assert_eq!((identity.gas, identity.gas_used), (100, 18));
+    assert_eq!((created.kind, created.parent, created.status), ("CREATE2", Some(0), Status::Success));
+}
+
+#[test]
+fn steps_that_are_too_many_are_counted_and_not_kept() {
+    // A loop until the gas is gone: JUMPDEST PUSH0 JUMP, twelve gas a round.
+    let mut steps = Steps::new(false, 10_000);
+    run_code("5b5f56", 12_000, Some(&mut steps));
+    assert!(steps.len() < 200 && steps.dropped() > 2_500, "{} and {}", steps.len(), steps.dropped());
+    assert_eq!(steps.get(0).expect("kept").step.name, "JUMPDEST");
 }

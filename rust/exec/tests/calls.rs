@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use evm::{
     BlockEnv, ChainSpec, Changes, Fork, HaltReason, Outcome, Rejection,
-    spec::{CustomOpcode, Stop},
+    spec::{CustomOpcode, Quit},
 };
 use execlayer_exec::call::{
     AccountOverride, BlockOverrides, CallError, CallRequest, Desk, OverrideError, REASONS, StateOverrides,
 };
 use proptest::prelude::*;
-use state::MemoryState;
+use state::{MemoryState, Stop, Stopped};
 use types::{AccessListItem, Address, B256, Bytes, U256};
 
 const ALICE: Address = Address::repeat_byte(0xa1);
@@ -217,7 +217,7 @@ proptest! {
                 ..to_contract()
             })
             .collect();
-        let columns = desk.batch(&requests, threads, &|| false).unwrap();
+        let columns = desk.batch(&requests, threads).unwrap();
         prop_assert_eq!(columns.len(), requests.len());
         let mut start = 0;
         for (index, request) in requests.iter().enumerate() {
@@ -248,9 +248,12 @@ proptest! {
 }
 
 #[test]
-fn a_batch_that_is_stopped_ends_early_and_one_that_cannot_be_tried_says_why() {
+fn a_batch_that_is_stopped_or_cannot_be_tried_says_so() {
     let requests = vec![to_contract(); 1_000];
-    assert_eq!(desk("00").batch(&requests, 2, &|| true).unwrap().len(), 0);
+    let stop = Stop::new();
+    stop.ask();
+    let stopped = stop.within(|| desk("00").batch(&requests, 2)).unwrap_err();
+    assert_eq!(stopped, CallError::View(Stopped.into()));
     let mut spec = ChainSpec::at(1, Fork::Osaka);
     let fails = CustomOpcode {
         name: "FAIL".into(),
@@ -258,11 +261,11 @@ fn a_batch_that_is_stopped_ends_early_and_one_that_cannot_be_tried_says_why() {
         inputs: 0,
         outputs: 0,
         consensus: false,
-        run: Arc::new(|_, _| Err(Stop::from(evm::spec::Cause::from("no luck".to_owned())))),
+        run: Arc::new(|_, _| Err(Quit::from(evm::spec::Cause::from("no luck".to_owned())))),
     };
     spec.changes = Changes::default().with_opcode(0x0c, fails).unwrap();
     let desk = Desk::new(&spec, env(), None, Arc::new(world("0c")));
-    let error = desk.batch(&requests, 4, &|| false).unwrap_err();
+    let error = desk.batch(&requests, 4).unwrap_err();
     assert_eq!(error.to_string(), "opcode 0x0c FAIL failed: no luck");
 }
 

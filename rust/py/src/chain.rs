@@ -8,8 +8,7 @@ use std::{
 
 use chain::{
     Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Options, Store, Submission,
-    evm::Outcome,
-    exec::call::{BlockOverrides, CallError, CallRequest},
+    exec::call::{BlockOverrides, CallRequest},
     types::{Bytes, Key},
 };
 use pyo3::{
@@ -27,6 +26,7 @@ use crate::{
     key::PyKey,
     mined::PyMined,
     receipt::PyReceipt,
+    spec::PySpec,
 };
 
 /// A chain in memory or in a folder. Safe from any thread.
@@ -48,12 +48,18 @@ impl PyChain {
         py: Python<'_>,
         genesis: Option<&Bound<'_, PyAny>>,
         source: Source,
+        spec: Option<&PySpec>,
         ledger: impl FnOnce() -> Result<Arc<dyn Ledger>, ChainError> + Send,
     ) -> PyResult<Self> {
         let genesis = genesis.map(|genesis| argument("genesis", genesis).text()).transpose()?;
         let opened = enter::long(py, || {
             // The genesis first: a wrong one must not leave an empty store behind.
-            let genesis = genesis.as_deref().map_or_else(|| Ok(Genesis::dev([])), Genesis::from_json)?;
+            let spec = spec.map(|spec| spec.0.clone());
+            let genesis = match (genesis.as_deref(), spec) {
+                (None, None) => Genesis::dev([]),
+                (None, Some(spec)) => Genesis::dev_under(spec, []),
+                (Some(text), spec) => Genesis::from_json_under(text, spec)?,
+            };
             Chain::open(ledger()?, genesis, Options::default())
         });
         Ok(Self { chain: RwLock::new(Some(opened?)), source })
@@ -79,7 +85,7 @@ impl PyChain {
 }
 
 /// A block's name: a height, a hash, or a tag.
-fn block_ref(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<BlockRef> {
+pub(crate) fn block_ref(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<BlockRef> {
     let value = argument(name, value);
     if value.is_int() {
         return value.u64().map(BlockRef::Number);
@@ -137,9 +143,9 @@ fn submit_all<'py>(py: Python<'py>, chain: &Chain, batch: Vec<Bytes>) -> PyResul
 impl PyChain {
     /// A chain in memory. Without a genesis (JSON, as geth writes it) it is the development chain.
     #[staticmethod]
-    #[pyo3(signature = (genesis=None))]
-    fn memory(py: Python<'_>, genesis: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        Self::open_on(py, genesis, Source::Memory, || Ok(Arc::new(Store::memory())))
+    #[pyo3(signature = (genesis=None, spec=None))]
+    fn memory(py: Python<'_>, genesis: Option<&Bound<'_, PyAny>>, spec: Option<&PySpec>) -> PyResult<Self> {
+        Self::open_on(py, genesis, Source::Memory, spec, || Ok(Arc::new(Store::memory())))
     }
 
     /// The chain in a folder.
@@ -148,7 +154,7 @@ impl PyChain {
     fn open(py: Python<'_>, path: &Bound<'_, PyAny>, genesis: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let path = argument("path", path).text()?;
         let open = || Store::open(Path::new(&path), chain::store::Options::default());
-        Self::open_on(py, genesis, Source::Elsewhere, || Ok(Arc::new(open()?)))
+        Self::open_on(py, genesis, Source::Elsewhere, None, || Ok(Arc::new(open()?)))
     }
 
     /// Lets go of the chain; a folder is free when those who follow it or serve it have let go, too.
@@ -167,6 +173,18 @@ impl PyChain {
     #[getter]
     fn chain_id(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(self.chain(py)?.spec().chain_id)
+    }
+
+    /// Which rules hold when; code written in Python is the caller's to keep.
+    #[getter]
+    fn spec(&self, py: Python<'_>) -> PyResult<PySpec> {
+        Ok(PySpec(self.chain(py)?.spec().clone()))
+    }
+
+    /// The development chain's genesis as JSON, but for its rules.
+    #[staticmethod]
+    fn dev_genesis() -> String {
+        Genesis::dev_json()
     }
 
     /// Height of the head.
@@ -305,31 +323,6 @@ impl PyChain {
             let desk = chain.desk(BlockRef::Pending, &BlockOverrides::default())?;
             Ok::<_, CallFailed>(desk.estimate_gas(&request)?)
         })
-    }
-
-    /// What a call would return on the state after a block.
-    #[pyo3(signature = (sender, to, value, data, access_list=None, gas_limit=None, at=None))]
-    #[expect(clippy::too_many_arguments, reason = "as many as a call has fields")]
-    fn call<'py>(
-        &self,
-        py: Python<'py>,
-        sender: &Bound<'py, PyAny>,
-        to: Option<&Bound<'py, PyAny>>,
-        value: &Bound<'py, PyAny>,
-        data: &Bound<'py, PyAny>,
-        access_list: Option<&Bound<'py, PyAny>>,
-        gas_limit: Option<&Bound<'py, PyAny>>,
-        at: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let mut request = call_request(sender, to, value, data, access_list)?;
-        request.gas_limit = gas_limit.map(|limit| argument("gas_limit", limit).u64()).transpose()?;
-        let at = at.map_or(Ok(BlockRef::Latest), |at| block_ref("at", at))?;
-        let chain = self.chain(py)?;
-        let output = enter::long(py, || match chain.desk(at, &BlockOverrides::default())?.call(&request)?.outcome {
-            Outcome::Success { output, .. } => Ok(output),
-            outcome => Err(CallFailed::from(CallError::Unsuccessful(outcome))),
-        })?;
-        Ok(PyBytes::new(py, &output))
     }
 
     /// Makes a block of what waits.

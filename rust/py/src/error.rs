@@ -8,7 +8,10 @@ use std::fmt;
 
 use chain::{
     BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SnapshotFailure, Stopped, SubmitError,
-    evm::{CustomFailure, Fault, Fork, GasError, Outcome, Rejection, TransactError, spec::Cause},
+    evm::{
+        CustomError, CustomFailure, Fault, Fork, GasError, Outcome, Rejection, TransactError,
+        spec::{Cause, SpecError, UnknownFork},
+    },
     exec::{
         ExecError,
         call::{CallError, OverrideError},
@@ -283,6 +286,26 @@ reasons! {
         Rejection::BlobFeeTooLow { base_fee, max_fee } => BlobFeeTooLow(base_fee, max_fee),
         Rejection::CannotCreate { kind } => CannotCreate(kind),
         Rejection::NoAuthorizations => NoAuthorizations(),
+    }
+    UnknownFork {
+        UnknownFork(name) => UnknownFork(name),
+    }
+    SpecError {
+        SpecError::ForkOrder { fork, after } => ForkOrder(fork, after),
+        SpecError::NoFork => NoFork(),
+        SpecError::Blobs { time, target, max, update_fraction } => InvalidBlobs(time, target, max, update_fraction),
+        SpecError::BlobOrder { time } => BlobOrder(time),
+    }
+    GasError {
+        GasError::UnknownName(name) => UnknownPrice(name),
+        GasError::UnknownSchedule(name) => UnknownSchedule(name),
+        GasError::NotAtFork { name, fork } => PriceNotAtFork(name, fork),
+        GasError::OutOfRange { name, value, minimum, maximum } => PriceOutOfRange(name, value, minimum, maximum),
+        GasError::ColdBelowWarm { cold_name, cold, warm_name, warm } => ColdBelowWarm(cold_name, cold, warm_name, warm),
+    }
+    CustomError {
+        CustomError::OpcodeTaken { byte, name } => OpcodeTaken(byte, name),
+        CustomError::OpcodePrice { name, value, maximum } => OpcodePriceOutOfRange(name, value, maximum),
     }
     CustomFailure {
         CustomFailure { name, cause } => CustomCodeFailed(name, cause),

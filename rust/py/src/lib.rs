@@ -6,14 +6,18 @@ mod convert;
 mod crypto;
 mod enter;
 mod error;
+mod evm;
 mod heads;
 mod key;
 mod log;
 mod mined;
+mod outcome;
 mod receipt;
 mod rpc;
 mod show;
 mod signers;
+mod spec;
+mod trace;
 mod transaction;
 
 /// The Rust side of `execlayer`.
@@ -27,13 +31,17 @@ mod core {
         chain::PyChain,
         crypto::{keccak256, recover},
         error::reasons,
+        evm::{PyDesk, PyState},
         heads::{PyHeadChange, PyHeads},
         key::PyKey,
         log::PyLog,
         mined::PyMined,
+        outcome::PyOutcome,
         receipt::PyReceipt,
         rpc::{PyRpc, PySession},
         signers::{senders, signers},
+        spec::{PySite, PySpec},
+        trace::{PySteps, PyTrace},
         transaction::PyTransaction,
     };
 

@@ -135,8 +135,9 @@ impl PyReceipt {
     /// What it logged, in order.
     #[getter]
     fn logs(&self) -> Vec<PyLog> {
-        let count = self.inner().logs.len();
-        (0..count).map(|index| PyLog { block: Arc::clone(&self.block), transaction: self.index, index }).collect()
+        let before = self.block.receipts[..self.index].iter().map(|receipt| receipt.logs.len()).sum::<usize>();
+        let logs = self.inner().logs.iter().cloned().enumerate();
+        logs.map(|(at, log)| PyLog { log, index: before + at, transaction_index: self.index }).collect()
     }
 
     fn __repr__(&self) -> String {

@@ -90,7 +90,7 @@ impl ToJson for RpcError {
 }
 
 /// The text of Solidity's `Error(string)`, or the name of its `Panic(uint256)`.
-fn revert_reason(output: &[u8]) -> Option<String> {
+pub fn revert_reason(output: &[u8]) -> Option<String> {
     const ERROR: [u8; 4] = [0x08, 0xc3, 0x79, 0xa0];
     const PANIC: [u8; 4] = [0x4e, 0x48, 0x7b, 0x71];
     let (selector, body) = output.split_first_chunk::<4>()?;

@@ -28,7 +28,7 @@ mod web3;
 
 pub(crate) use context::Context;
 pub use development::Development;
-pub use error::RpcError;
+pub use error::{RpcError, revert_reason};
 pub use methods::documentation;
 pub use server::{ForeignCall, Limits, NameTaken, Replies, Server};
 pub use session::Session;

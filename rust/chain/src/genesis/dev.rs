@@ -42,10 +42,30 @@ pub fn dev_key(index: usize) -> Key {
 impl Genesis {
     /// The development chain, with these further accounts beside the ten.
     pub fn dev(accounts: impl IntoIterator<Item = (Address, GenesisAccount)>) -> Self {
+        Self::dev_under(ChainSpec::at(DEV_CHAIN_ID, Fork::Osaka), accounts)
+    }
+
+    /// The same under other rules.
+    pub fn dev_under(spec: ChainSpec, accounts: impl IntoIterator<Item = (Address, GenesisAccount)>) -> Self {
         let funded = || GenesisAccount { balance: U256::from(DEV_BALANCE), ..GenesisAccount::default() };
         let mut alloc: BTreeMap<_, _> = (0..DEV_KEYS.len()).map(|index| (dev_key(index).address(), funded())).collect();
         alloc.extend(system_contracts());
         alloc.extend(accounts);
-        Self::new(ChainSpec::at(DEV_CHAIN_ID, Fork::Osaka), DEV_GAS_LIMIT, alloc)
+        Self::new(spec, DEV_GAS_LIMIT, alloc)
+    }
+
+    /// The development chain as `genesis.json` says it, but for the rules: `config` is left out.
+    pub fn dev_json() -> String {
+        let alloc = Self::dev([]).alloc.into_iter().map(|(address, account)| {
+            let fields = serde_json::json!({
+                "balance": format!("{:#x}", account.balance),
+                "nonce": format!("{:#x}", account.nonce),
+                "code": account.code.to_string(),
+            });
+            (address.to_string(), fields)
+        });
+        let alloc: serde_json::Map<_, _> = alloc.collect();
+        serde_json::json!({ "difficulty": "0x0", "gasLimit": format!("{DEV_GAS_LIMIT:#x}"), "alloc": alloc })
+            .to_string()
     }
 }

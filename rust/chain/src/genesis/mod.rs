@@ -121,10 +121,21 @@ impl Genesis {
     /// # Errors
     /// [`GenesisError`] for the first field that is wrong.
     pub fn from_json(text: &str) -> Result<Self, GenesisError> {
+        Self::from_json_under(text, None)
+    }
+
+    /// The same under rules that are given, where some are: `config` then doesn't count, and may be left out.
+    ///
+    /// # Errors
+    /// [`GenesisError`] for the first field that is wrong.
+    pub fn from_json_under(text: &str, spec: Option<ChainSpec>) -> Result<Self, GenesisError> {
         let value: Value = serde_json::from_str(text).map_err(|error| GenesisError::Json(error.to_string()))?;
         let root = Node::root(&value);
         root.only(&FIELDS)?;
-        let spec = config::read(&root.required("config")?)?;
+        let spec = match spec {
+            Some(spec) => spec,
+            None => config::read(&root.required("config")?)?,
+        };
         if let Some(ours) = root.field("execlayer")? {
             // The place for what Ethereum does not have; so far nothing of it can be set.
             ours.only(&[])?;

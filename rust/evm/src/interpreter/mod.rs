@@ -75,6 +75,9 @@ pub enum HaltReason {
     /// Input that the precompile does not take.
     #[error("precompile failed")]
     PrecompileFailed,
+    /// An opcode of the chain's own says so.
+    #[error("custom opcode halted")]
+    CustomHalt,
 }
 
 /// Why the loop leaves a frame.

@@ -156,6 +156,40 @@ pub struct ChainSpec {
     pub changes: Changes,
 }
 
+/// A schedule of forks that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// A fork that begins before the one that it builds on, or that builds on one that never begins.
+    #[error("{fork} begins before {after}, which it builds on")]
+    ForkOrder {
+        /// Which.
+        fork: Fork,
+        /// The one before.
+        after: Fork,
+    },
+    /// No first fork: something must hold from the first block on.
+    #[error("no fork holds from the first block on")]
+    NoFork,
+    /// Blob parameters that cannot be.
+    #[error("blob parameters from time {time}: target {target}, max {max}, update fraction {update_fraction}")]
+    Blobs {
+        /// From when.
+        time: u64,
+        /// Blobs at which the price stands still: at most `max`.
+        target: u64,
+        /// Most blobs: below 2^32.
+        max: u64,
+        /// Above zero.
+        update_fraction: u64,
+    },
+    /// Two sets of blob parameters that are not in the order of their times.
+    #[error("blob parameters from time {time} stand behind later ones")]
+    BlobOrder {
+        /// From when.
+        time: u64,
+    },
+}
+
 /// Mainnet's deposit contract.
 pub const DEPOSIT_CONTRACT: Address = alloy_primitives::address!("00000000219ab540356cbb839cbe05303d7705fa");
 
@@ -223,6 +257,44 @@ impl ChainSpec {
             deposit_contract: DEPOSIT_CONTRACT,
             changes: Changes::default(),
         }
+    }
+
+    /// This spec, if its forks and blob parameters can be: each fork builds on the one before it.
+    ///
+    /// # Errors
+    /// The first that cannot.
+    pub fn checked(self) -> Result<Self, SpecError> {
+        let first = self.forks.first().ok_or(SpecError::NoFork)?.0;
+        if first != Fork::Frontier {
+            return Err(SpecError::ForkOrder { fork: first, after: Fork::ALL[first as usize - 1] });
+        }
+        let rank = |activation: &Activation| match *activation {
+            Activation::Block(block) => (0, U256::from(block)),
+            Activation::TotalDifficulty(_) => (1, U256::ZERO),
+            Activation::Time(time) => (2, U256::from(time)),
+        };
+        for pair in self.forks.windows(2) {
+            let [(before, begins), (fork, next)] = pair else { unreachable!("a window of two") };
+            // A chain may leave out Constantinople, whose net gas came and went.
+            let follows = *fork as usize == *before as usize + 1
+                || (*before, *fork) == (Fork::Byzantium, Fork::Petersburg)
+                || (*before, *fork) == (Fork::London, Fork::Shanghai);
+            if !follows || rank(begins) > rank(next) {
+                return Err(SpecError::ForkOrder { fork: *fork, after: Fork::ALL[(*fork as usize).max(1) - 1] });
+            }
+        }
+        let mut latest = 0;
+        for (time, BlobParameters { target, max, update_fraction }) in &self.blobs {
+            if *time < latest {
+                return Err(SpecError::BlobOrder { time: *time });
+            }
+            latest = *time;
+            if target > max || *max > u64::from(u32::MAX) || *update_fraction == 0 {
+                let (time, target, max, update_fraction) = (*time, *target, *max, *update_fraction);
+                return Err(SpecError::Blobs { time, target, max, update_fraction });
+            }
+        }
+        Ok(self)
     }
 
     /// The rules of a block. Where the merge goes by total difficulty, a later fork by time tells that it has
@@ -299,6 +371,34 @@ mod tests {
         }
         assert_eq!(ChainSpec::at(7, Fork::Prague).rules(0, 0).blobs, BlobParameters::PRAGUE);
         assert_eq!(ChainSpec::at(7, Fork::Cancun).rules(0, 0).blobs, BlobParameters::CANCUN);
+    }
+
+    #[test]
+    fn a_spec_whose_forks_or_blobs_cannot_be_is_refused() {
+        let osaka = || ChainSpec::at(7, Fork::Osaka);
+        assert_eq!(osaka().checked(), Ok(osaka()));
+        assert_eq!(ChainSpec::mainnet().checked(), Ok(ChainSpec::mainnet()));
+        let with = |change: fn(&mut ChainSpec)| {
+            let mut spec = osaka();
+            change(&mut spec);
+            spec.checked().unwrap_err()
+        };
+        let (fork, after) = (Fork::London, Fork::Berlin);
+        assert_eq!(with(|spec| spec.forks.clear()), SpecError::NoFork);
+        assert_eq!(
+            with(|spec| spec.forks.retain(|(fork, _)| *fork != Fork::Berlin)),
+            SpecError::ForkOrder { fork, after }
+        );
+        assert_eq!(with(|spec| spec.forks[8].1 = Activation::Block(1)), SpecError::ForkOrder { fork, after });
+        let (time, target, max, update_fraction) = (0, 3, 2, 1);
+        assert_eq!(
+            with(|spec| spec.blobs[0].1 = BlobParameters { target: 3, max: 2, update_fraction: 1 }),
+            SpecError::Blobs { time, target, max, update_fraction }
+        );
+        assert_eq!(
+            with(|spec| spec.blobs = vec![(5, BlobParameters::CANCUN), (4, BlobParameters::PRAGUE)]),
+            SpecError::BlobOrder { time: 4 }
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What an opcode's function answers: its words, the top of the stack first.
-pub type Operation = dyn Fn(&mut Site<'_, '_, '_, '_>, &[U256]) -> Result<Vec<U256>, Stop> + Send + Sync;
+pub type Operation = dyn Fn(&mut Site<'_, '_, '_, '_>, &[U256]) -> Result<Vec<U256>, Quit> + Send + Sync;
 
 /// What a precompile's function answers, for an input and the gas there is.
 pub type Contract = dyn Fn(&Bytes, u64) -> Result<Answer, Cause> + Send + Sync;
@@ -101,7 +101,7 @@ pub struct CustomFailure {
 
 /// How an opcode's function ends early.
 #[derive(Debug)]
-pub struct Stop(Early);
+pub struct Quit(Early);
 
 #[derive(Debug)]
 enum Early {
@@ -249,7 +249,7 @@ impl Site<'_, '_, '_, '_> {
     ///
     /// # Errors
     /// To be handed on.
-    pub fn charge(&mut self, gas: u64) -> Result<(), Stop> {
+    pub fn charge(&mut self, gas: u64) -> Result<(), Quit> {
         Ok(self.frame.charge(gas)?)
     }
 
@@ -257,15 +257,20 @@ impl Site<'_, '_, '_, '_> {
     ///
     /// # Errors
     /// To be handed on.
-    pub fn memory(&mut self, offset: U256, size: U256) -> Result<Bytes, Stop> {
+    pub fn memory(&mut self, offset: U256, size: U256) -> Result<Bytes, Quit> {
         Ok(self.frame.read(self.machine, offset, size)?)
+    }
+
+    /// All of memory, as it stands.
+    pub fn memory_bytes(&self) -> &[u8] {
+        self.frame.memory.bytes()
     }
 
     /// Writes memory, whose growth is paid for.
     ///
     /// # Errors
     /// To be handed on.
-    pub fn set_memory(&mut self, offset: U256, bytes: &[u8]) -> Result<(), Stop> {
+    pub fn set_memory(&mut self, offset: U256, bytes: &[u8]) -> Result<(), Quit> {
         let size = length(U256::from(bytes.len()))?;
         let offset = self.frame.reach(self.machine, offset, size)?;
         self.frame.memory.copy_padded(offset, bytes, U256::ZERO, size);
@@ -276,7 +281,7 @@ impl Site<'_, '_, '_, '_> {
     ///
     /// # Errors
     /// To be handed on.
-    pub fn storage(&mut self, slot: U256) -> Result<U256, Stop> {
+    pub fn storage(&mut self, slot: U256) -> Result<U256, Quit> {
         let slot = self.machine.overlay.load_slot(self.frame.account, &slot).map_err(Exit::from)?;
         Ok(self.machine.overlay.slot(slot))
     }
@@ -285,7 +290,7 @@ impl Site<'_, '_, '_, '_> {
     ///
     /// # Errors
     /// To be handed on.
-    pub fn set_storage(&mut self, slot: U256, value: U256) -> Result<(), Stop> {
+    pub fn set_storage(&mut self, slot: U256, value: U256) -> Result<(), Quit> {
         self.frame.forbid_static()?;
         let slot = self.machine.overlay.load_slot(self.frame.account, &slot).map_err(Exit::from)?;
         self.machine.overlay.set_slot(slot, value);
@@ -296,7 +301,7 @@ impl Site<'_, '_, '_, '_> {
     ///
     /// # Errors
     /// To be handed on.
-    pub fn balance(&mut self, address: &Address) -> Result<U256, Stop> {
+    pub fn balance(&mut self, address: &Address) -> Result<U256, Quit> {
         let account = self.machine.overlay.load(address).map_err(Exit::from)?;
         Ok(self.machine.overlay.balance(account))
     }
@@ -332,21 +337,21 @@ impl CustomOpcode {
     }
 }
 
-impl From<Exit> for Stop {
+impl From<Exit> for Quit {
     fn from(exit: Exit) -> Self {
         Self(Early::Exit(exit))
     }
 }
 
 /// The frame halts.
-impl From<HaltReason> for Stop {
+impl From<HaltReason> for Quit {
     fn from(reason: HaltReason) -> Self {
         Self(Early::Exit(reason.into()))
     }
 }
 
 /// The transaction has no outcome.
-impl From<Cause> for Stop {
+impl From<Cause> for Quit {
     fn from(cause: Cause) -> Self {
         Self(Early::Failed(cause))
     }

@@ -74,6 +74,14 @@ macro_rules! constants {
         impl GasSchedule {
             const EMPTY: Self = Self { opcode: [UNDEFINED; 256], $($name: $frontier,)* };
 
+            /// A constant by its name.
+            pub fn named_price(&self, name: &str) -> Option<u64> {
+                match name {
+                    $(stringify!($name) => Some(self.$name),)*
+                    _ => None,
+                }
+            }
+
             fn constant(&mut self, name: &str) -> Option<&mut u64> {
                 match name {
                     $(stringify!($name) => Some(&mut self.$name),)*

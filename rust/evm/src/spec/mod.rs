@@ -8,8 +8,8 @@ pub mod fork;
 pub mod gas;
 pub mod opcodes;
 
-pub use chain::{Activation, BlobParameters, BlockEnv, ChainSpec, Rules};
+pub use chain::{Activation, BlobParameters, BlockEnv, ChainSpec, Rules, SpecError};
 pub use changes::Changes;
-pub use custom::{Cause, Custom, CustomError, CustomFailure, CustomOpcode, CustomPrecompile, Site, Stop};
+pub use custom::{Cause, Custom, CustomError, CustomFailure, CustomOpcode, CustomPrecompile, Quit, Site};
 pub use fork::{Fork, UnknownFork};
 pub use gas::{GasError, GasSchedule};

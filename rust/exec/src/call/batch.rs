@@ -15,7 +15,7 @@ use std::{
 use evm::{Executed, HaltReason, Outcome, Rejection};
 use state::Overlay;
 
-use super::{CallError, CallRequest, Desk};
+use super::{CallError, CallRequest, Desk, Stoppable};
 use crate::spare;
 
 /// Calls that a thread takes at once.
@@ -40,7 +40,7 @@ pub struct Columns {
 }
 
 /// Why calls halted or were refused, by code; the names of refusals are those of their errors.
-pub const REASONS: [&str; 36] = [
+pub const REASONS: [&str; 37] = [
     "",
     "out of gas",
     "stack underflow",
@@ -56,6 +56,7 @@ pub const REASONS: [&str; 36] = [
     "max call depth exceeded",
     "insufficient balance for transfer",
     "precompile failed",
+    "custom opcode halted",
     "KindNotEnabled",
     "WrongChain",
     "ProtectedTooEarly",
@@ -95,32 +96,33 @@ fn halted(reason: HaltReason) -> u8 {
         HaltReason::CallTooDeep => 12,
         HaltReason::InsufficientBalance => 13,
         HaltReason::PrecompileFailed => 14,
+        HaltReason::CustomHalt => 15,
     }
 }
 
 fn refused(rejection: &Rejection) -> u8 {
     match rejection {
-        Rejection::KindNotEnabled { .. } => 15,
-        Rejection::WrongChain { .. } => 16,
-        Rejection::ProtectedTooEarly { .. } => 17,
-        Rejection::HighSignature { .. } => 18,
-        Rejection::BlockGasExceeded { .. } => 19,
-        Rejection::GasLimitTooHigh { .. } => 20,
-        Rejection::InsufficientGas { .. } => 21,
-        Rejection::InsufficientFloorGas { .. } => 22,
-        Rejection::FeeTooLow { .. } => 23,
-        Rejection::TipAboveFee { .. } => 24,
-        Rejection::InvalidNonce { .. } => 25,
-        Rejection::NonceExhausted => 26,
-        Rejection::InsufficientBalance { .. } => 27,
-        Rejection::SenderHasCode { .. } => 28,
-        Rejection::InitCodeTooLong { .. } => 29,
-        Rejection::NoBlobs => 30,
-        Rejection::TooManyBlobs { .. } => 31,
-        Rejection::BlobVersion { .. } => 32,
-        Rejection::BlobFeeTooLow { .. } => 33,
-        Rejection::CannotCreate { .. } => 34,
-        Rejection::NoAuthorizations => 35,
+        Rejection::KindNotEnabled { .. } => 16,
+        Rejection::WrongChain { .. } => 17,
+        Rejection::ProtectedTooEarly { .. } => 18,
+        Rejection::HighSignature { .. } => 19,
+        Rejection::BlockGasExceeded { .. } => 20,
+        Rejection::GasLimitTooHigh { .. } => 21,
+        Rejection::InsufficientGas { .. } => 22,
+        Rejection::InsufficientFloorGas { .. } => 23,
+        Rejection::FeeTooLow { .. } => 24,
+        Rejection::TipAboveFee { .. } => 25,
+        Rejection::InvalidNonce { .. } => 26,
+        Rejection::NonceExhausted => 27,
+        Rejection::InsufficientBalance { .. } => 28,
+        Rejection::SenderHasCode { .. } => 29,
+        Rejection::InitCodeTooLong { .. } => 30,
+        Rejection::NoBlobs => 31,
+        Rejection::TooManyBlobs { .. } => 32,
+        Rejection::BlobVersion { .. } => 33,
+        Rejection::BlobFeeTooLow { .. } => 34,
+        Rejection::CannotCreate { .. } => 35,
+        Rejection::NoAuthorizations => 36,
     }
 }
 
@@ -172,25 +174,20 @@ impl Columns {
 }
 
 impl Desk {
-    /// Tries all calls, on at most `threads` threads; `stopped` is asked between pieces, and cuts the columns short.
-    /// Where the chain is not of consensus, one thread does all.
+    /// Tries all calls, on at most `threads` threads. Where the chain is not of consensus, one thread does all.
     ///
     /// # Errors
     /// The first call that could not be tried for a reason that is none of the call's: the state cannot be read, or
     /// code of the chain's own failed.
-    pub fn batch(
-        &self,
-        requests: &[CallRequest],
-        threads: usize,
-        stopped: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Columns, CallError> {
+    pub fn batch(&self, requests: &[CallRequest], threads: usize) -> Result<Columns, CallError> {
         let threads =
             if self.rules.is_consensus() { threads.clamp(1, requests.len().div_ceil(PIECE).max(1)) } else { 1 };
         let next = AtomicUsize::new(0);
         let pieces = Mutex::new(Vec::new());
+        let state = Stoppable::of_current(&*self.state);
         let work = || {
-            let mut overlay = spare::take(&*self.state);
-            while !stopped() {
+            let mut overlay = spare::take(&state);
+            loop {
                 let piece = next.fetch_add(1, Ordering::Relaxed);
                 let Some(calls) = requests.chunks(PIECE).nth(piece) else { break };
                 let done = self.piece(calls, &mut overlay);

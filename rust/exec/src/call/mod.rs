@@ -15,11 +15,11 @@ mod request;
 use std::sync::Arc;
 
 use evm::{
-    BlockEnv, ChainSpec, CustomFailure, Executed, Fault, Outcome, Rejection, Rules, Tracer, TransactError, transact,
-    transact::trace,
+    BlockEnv, ChainSpec, CustomFailure, Executed, Fault, Fork, Outcome, Rejection, Rules, Tracer, TransactError,
+    transact,
 };
-use state::{Overlay, StateDiff, View, ViewError};
-use types::{Recovered, U256};
+use state::{Overlay, StateDiff, Stop, Stopped, View, ViewError};
+use types::{Account, Address, B256, Bytes, Recovered, U256};
 
 use crate::spare;
 
@@ -156,11 +156,24 @@ impl Desk {
         let Self { rules, block, .. } = self;
         self.over(|overlay| {
             let executed = match tracer {
-                Some(tracer) => trace(rules, block, transaction, overlay, tracer)?,
-                None => transact(rules, block, transaction, overlay)?,
+                Some(tracer) => transact::trace(rules, block, transaction, overlay, tracer)?,
+                None => transact::transact(rules, block, transaction, overlay)?,
             };
             Ok((executed, overlay.transaction_diff()))
         })
+    }
+
+    /// The transaction that this request would be, as if its sender had signed it; where nothing is said, with the
+    /// sender's next nonce and the most gas that a transaction may have.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn unsigned(&self, request: &CallRequest, nonce: Option<u64>) -> Result<Recovered, CallError> {
+        let most = if self.rules.has(Fork::Osaka) { transact::validate::GAS_LIMIT_MAX } else { u64::MAX };
+        let gas_limit = request.gas_limit.unwrap_or(self.block.gas_limit.min(most));
+        let held = self.state.account(&request.from)?.unwrap_or_default().nonce;
+        let transaction = request.transaction(&self.rules, &self.block, nonce.unwrap_or(held), gas_limit);
+        Ok(Recovered::new(transaction, request.from))
     }
 
     fn watched(
@@ -177,7 +190,8 @@ impl Desk {
 
     /// Lends an overlay of the state.
     fn over<T>(&self, work: impl FnOnce(&mut Overlay<'_>) -> Result<T, CallError>) -> Result<T, CallError> {
-        let mut overlay = spare::take(&*self.state);
+        let state = Stoppable::of_current(&*self.state);
+        let mut overlay = spare::take(&state);
         let done = work(&mut overlay);
         spare::put(overlay);
         done
@@ -195,11 +209,48 @@ impl Desk {
         let nonce = overlay.nonce(sender);
         let block = if request.is_free() { &self.free } else { &self.block };
         let call = Recovered::new(request.transaction(&self.rules, block, nonce, gas_limit), request.from);
-        Ok(evm::transact::call(&self.rules, block, &call, overlay, tracer)?)
+        Ok(transact::call(&self.rules, block, &call, overlay, tracer)?)
     }
 
     /// What the call may use: what it says, or what the block has.
     fn gas_limit(&self, request: &CallRequest) -> u64 {
         request.gas_limit.unwrap_or(self.block.gas_limit)
+    }
+}
+
+/// A state that is read for as long as the work goes on that asked for it: a desk is older than its calls.
+struct Stoppable<'v> {
+    state: &'v dyn View,
+    stop: Stop,
+}
+
+impl<'v> Stoppable<'v> {
+    fn of_current(state: &'v dyn View) -> Self {
+        Self { state, stop: Stop::current() }
+    }
+}
+
+impl View for Stoppable<'_> {
+    fn account(&self, address: &Address) -> Result<Option<Account>, ViewError> {
+        self.state.account(address)
+    }
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
+        self.state.storage(address, slot)
+    }
+    fn code(&self, hash: &B256) -> Result<Bytes, ViewError> {
+        self.state.code(hash)
+    }
+    fn block_hash(&self, number: u64) -> Result<B256, ViewError> {
+        self.state.block_hash(number)
+    }
+    fn slots(&self, address: &Address) -> Result<Vec<(U256, U256)>, ViewError> {
+        self.state.slots(address)
+    }
+    fn has_storage(&self, address: &Address) -> Result<bool, ViewError> {
+        self.state.has_storage(address)
+    }
+    fn check(&self) -> Result<(), Stopped> {
+        self.stop.check()?;
+        self.state.check()
     }
 }
