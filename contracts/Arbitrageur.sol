@@ -166,10 +166,11 @@ contract Arbitrageur {
         _loan(POOL_LOAN, lender, _pairPlan(ref, poolBuy, poolSell, quote, base, minProfit, to), amount);
     }
 
-    /// Any number of pools. As many tokens as pools, in the order in which they are held: the first is what is lent or
-    /// bought, `amounts[0]` of it. A flash swap (`source` 0) buys that in `pools[0]` for the last token, which profit is in,
-    /// and sells it through the others; a loan (1, 2) goes through all pools and comes back to the first token.
-    /// A hop is kind, flags and fee in 0.01 %; the only kind is 0, constant product.
+    /// Any number of pools. As many tokens as pools, in the order in which they are held: the first is what is lent
+    /// or bought, `amounts[0]` of it. A flash swap (`source` 0) buys that in `pools[0]` for the last token, which
+    /// profit is in, and sells it through the others; a loan (1, 2) goes through all pools and comes back to the first
+    /// token, which may be named once more at the end. A hop is kind, flags and fee in 0.01 %; the only kind is 0,
+    /// constant product.
     function route(
         bytes32 ref,
         uint8 source,
@@ -184,7 +185,9 @@ contract Arbitrageur {
         uint64 maxBlock
     ) external trade(deadline) {
         if (maxBlock != 0 && block.number > maxBlock) revert WrongBlock(block.number, maxBlock);
-        if (pools.length < 2 || tokens.length != pools.length || hops.length != pools.length || amounts.length == 0) {
+        uint256 count = pools.length;
+        bool closed = source != FLASH_SWAP && tokens.length == count + 1 && tokens[count] == tokens[0];
+        if (count < 2 || hops.length != count || amounts.length == 0 || (tokens.length != count && !closed)) {
             revert BadRoute();
         }
         Plan memory plan = Plan(ref, pools, tokens, hops, minProfit, to);

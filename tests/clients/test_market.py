@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from execlayer.artifacts import Artifact, artifact, read_artifact
-from execlayer.testing.market import ETHER, Market, Trader, open_market
+from execlayer.testing.market import ETHER, Market, Trader, amount_in, amount_out, open_market
 from execlayer.upstream import CallRefused, Client, Endpoint
 
 from .nodes import KINDS, DevNode, dev_keys, running
@@ -152,6 +152,46 @@ async def test_a_route_earns_what_its_shorter_form_does(market: Market, source: 
         market.flash_swap_profit(AMOUNT) if source == 0 else market.loan_profit(CAPITAL, CAPITAL * 9 // 10_000)
     )
     await check_profit(market, route(market, source), borrowed, profit, gas_max=LOAN_GAS * 11 // 10)
+
+
+async def open_pair(market: Market, factory: str, amounts: dict[str, int]) -> str:
+    """Another pool of an exchange, with these amounts of two tokens."""
+    do = market.trader.do
+    contract, token = uniswap("UniswapV2Factory"), artifact("Token")
+    await do(factory, contract.call("createPair", *amounts), gas_limit=6_000_000)
+    found = str(await market.trader.ask(factory, contract, "getPair", *amounts))
+    for address, amount in amounts.items():
+        await do(address, token.call("mint", found, amount))
+    await do(found, market.pair_contract.call("mint", market.trader.address))
+    return found
+
+
+async def test_a_route_of_three_pools_earns_exactly_what_was_computed(market: Market) -> None:
+    third = await market.trader.deploy(artifact("Token").create("Third", "THIRD"))
+    second = await open_pair(market, market.cheap.factory, {market.base: 1_000 * ETHER, third: 10_000 * ETHER})
+    last = await open_pair(market, market.dear.factory, {third: 10_000 * ETHER, market.quote: 2_150_000 * ETHER})
+    base, quote = await market.reserves(market.cheap)
+    pools = {"pools": [market.cheap.pair, second, last], "hops": [bytes.fromhex("0000001e")] * 3}
+
+    def sold(amount: int) -> int:
+        amount = amount_out(amount, 1_000 * ETHER, 10_000 * ETHER)
+        return amount_out(amount, 10_000 * ETHER, 2_150_000 * ETHER)
+
+    swap = route(market, 0, **pools, tokens=[market.base, third, market.quote])
+    bought = route(market, 1, **pools, tokens=[market.quote, market.base, third])
+    closed = route(market, 2, **pools, tokens=[market.quote, market.base, third, market.quote])
+    loan_profit = sold(amount_out(CAPITAL, quote, base)) - CAPITAL - CAPITAL * 9 // 10_000
+    for data, borrowed, profit in (
+        (swap, AMOUNT, sold(AMOUNT) - amount_in(AMOUNT, quote, base)),
+        (bought, CAPITAL, loan_profit),
+        (closed, CAPITAL, loan_profit),
+    ):
+        snapshot = await market.trader.upstream.call("evm_snapshot")
+        await check_profit(market, data, borrowed, profit, gas_max=400_000)
+        await market.trader.upstream.call("evm_revert", snapshot)
+    for source in (0, 1):
+        open_end = [market.quote, market.base, third, market.base]
+        assert await reverted(market, route(market, source, **pools, tokens=open_end)) == ("BadRoute", ())
 
 
 async def test_asking_for_one_unit_more_reveals_the_profit(market: Market) -> None:

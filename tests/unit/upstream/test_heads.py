@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -260,6 +260,44 @@ async def test_an_endpoint_that_sends_nonsense_is_left(start: Start, autojump_cl
     first.faults.add(Status(500), times=None)
     await trio.sleep(30)
     assert [one.upstream.name for one in follower.failover.fit("heads")] == ["node1"]
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("grow"), st.integers(1, 6), st.booleans()),
+    st.tuples(st.just("replace"), st.integers(1, 6), st.booleans()),
+    st.tuples(st.just("drop"), st.just(0), st.booleans()),
+    st.tuples(st.just("wait"), st.integers(0, 5), st.booleans()),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(STEPS, max_size=12), st.sampled_from(["ws://localhost", "http://localhost"]))
+def test_whatever_happens_on_the_way_the_feed_ends_where_the_chain_does(
+    steps: list[tuple[str, int, bool]], url: str
+) -> None:
+    async def main() -> None:
+        node = PlayedChain()
+        follower = Follower(node, url=url)
+        async with trio.open_nursery() as nursery:
+            await follower.start(nursery)
+            for place, (kind, count, told) in enumerate(steps):
+                fork = f"f{place}"
+                if kind == "grow":
+                    node.grow(count, fork=fork, tell=told)
+                elif kind == "replace":
+                    node.replace(min(count, len(node.blocks) - 11), count + 1, fork=fork, tell=told)
+                elif kind == "drop":
+                    node.drop_connections()
+                    node.reachable = told
+                else:
+                    await trio.sleep(count)
+            node.reachable = True
+            await trio.sleep(100)
+            follower.check_agrees()
+            assert not any(change.gap for change in follower.changes)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 def header(number: int, fork: str = "a", parent_fork: str | None = None) -> Header:
