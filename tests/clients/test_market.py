@@ -171,7 +171,7 @@ async def test_a_route_of_three_pools_earns_exactly_what_was_computed(market: Ma
     second = await open_pair(market, market.cheap.factory, {market.base: 1_000 * ETHER, third: 10_000 * ETHER})
     last = await open_pair(market, market.dear.factory, {third: 10_000 * ETHER, market.quote: 2_150_000 * ETHER})
     base, quote = await market.reserves(market.cheap)
-    pools = {"pools": [market.cheap.pair, second, last], "hops": [bytes.fromhex("0000001e")] * 3}
+    pools: dict[str, Any] = {"pools": [market.cheap.pair, second, last], "hops": [bytes.fromhex("0000001e")] * 3}
 
     def sold(amount: int) -> int:
         amount = amount_out(amount, 1_000 * ETHER, 10_000 * ETHER)
