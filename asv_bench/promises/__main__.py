@@ -62,7 +62,10 @@ AREAS: dict[str, list[Producer]] = {
     "blocks": [compare("blocks"), python("scripting")],
     "evm": [python("calls")],
     "pool": [compare("pool")],
-    "recover": [cargo("bench", "--package", "execlayer-kernels", "--bench", "recover", "--", "--json")],
+    "recover": [
+        cargo("bench", "--package", "execlayer-kernels", "--bench", "recover", "--", "--json"),
+        python("batches"),
+    ],
     "rpc": [python("wire")],
     "state": [compare("state")],
 }
