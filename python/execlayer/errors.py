@@ -21,7 +21,7 @@ class ExeclayerError(Exception):
     def __init_subclass__(cls) -> None:
         cls.fields = (*cls.fields, *cls.__annotations__)
 
-    def __init__(self, message: str, **fields: Any) -> None:
+    def __init__(self, message: str, /, **fields: Any) -> None:
         if set(fields) != set(self.fields):
             raise TypeError(f"{type(self).__name__} has {self.fields}, got {tuple(fields)}")
         super().__init__(message)
@@ -534,7 +534,7 @@ class CustomCodeFailed(ExeclayerError):
     name: str
     cause: Any
 
-    def __init__(self, message: str, **fields: Any) -> None:
+    def __init__(self, message: str, /, **fields: Any) -> None:
         super().__init__(message, **fields)
         if isinstance(self.cause, BaseException):
             self.__cause__ = self.cause
