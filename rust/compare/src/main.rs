@@ -5,8 +5,13 @@
 
 mod batch;
 mod calls;
+mod blocks;
+mod call;
+mod contracts;
+mod opcodes;
+mod programs;
+mod rival;
 mod row;
-mod transfers;
 mod vectors;
 
 use std::process::ExitCode;
@@ -14,7 +19,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let section = std::env::args().nth(1).unwrap_or_default();
     match section.as_str() {
-        "blocks" => transfers::rows(),
+        "blocks" => blocks::rows(),
+        "evm" => {
+            programs::rows();
+            opcodes::rows();
+        }
         "batch" => match std::env::args().nth(2) {
             Some(folder) => batch::rows(folder.as_ref()),
             None => return usage(),
@@ -31,6 +40,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: execlayer-compare blocks|pool|state|batch FOLDER|calls FOLDER");
+    eprintln!("usage: execlayer-compare blocks|evm|pool|state|batch FOLDER|calls FOLDER");
     ExitCode::FAILURE
 }

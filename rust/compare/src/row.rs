@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Rounds per side. The sides take turns, so that a slow moment of the machine hits both.
 const ROUNDS: usize = 15;
 
@@ -34,4 +36,16 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let begin = Instant::now();
     let result = std::hint::black_box(work());
     (begin.elapsed(), result)
+}
+
+/// How long this thread works at `work`, and what it gives: for what runs on one thread, so that whatever else the machine
+/// does takes no part in it.
+pub fn worked<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let begin = now();
+    let result = std::hint::black_box(work());
+    (now() - begin, result)
 }
