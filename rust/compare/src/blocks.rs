@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use alloy_primitives::map::HashMap;
+
 use evm::{BlockEnv, ChainSpec, Fork, Rules};
 use exec::{BlockOutcome, Mode, execute};
 use revm::{
@@ -9,8 +11,8 @@ use revm::{
     context::TxEnv,
     database::{StateBuilder, states::bundle_state::BundleRetention},
 };
-use state::MemoryState;
-use types::{Address, Bytes, Recovered, Signature, Transaction, TxKind, U256, keccak256, tx::TxEip1559};
+use state::{MemoryState, View, ViewError};
+use types::{Account, Address, B256, Bytes, Recovered, Signature, Transaction, TxKind, U256, keccak256, tx::TxEip1559};
 
 use crate::{
     contracts, rival,
@@ -28,6 +30,41 @@ struct Work {
     state: MemoryState,
     ours: Vec<Recovered>,
     theirs: Vec<TxEnv>,
+}
+
+/// The state before a block in hash maps, as revm's in-memory database has it: `MemoryState` keeps slots in order, which
+/// no execution needs.
+struct Flat<'s> {
+    state: &'s MemoryState,
+    slots: HashMap<(Address, U256), U256>,
+}
+
+impl<'s> Flat<'s> {
+    fn new(state: &'s MemoryState) -> Self {
+        let slots = state
+            .storage
+            .iter()
+            .flat_map(|(address, slots)| slots.iter().map(|(key, value)| ((*address, *key), *value)));
+        Self { state, slots: slots.collect() }
+    }
+}
+
+impl View for Flat<'_> {
+    fn account(&self, address: &Address) -> Result<Option<Account>, ViewError> {
+        self.state.account(address)
+    }
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
+        Ok(self.slots.get(&(*address, *slot)).copied().unwrap_or_default())
+    }
+    fn code(&self, hash: &B256) -> Result<Bytes, ViewError> {
+        self.state.code(hash)
+    }
+    fn block_hash(&self, number: u64) -> Result<B256, ViewError> {
+        self.state.block_hash(number)
+    }
+    fn slots(&self, address: &Address) -> Result<Vec<(U256, U256)>, ViewError> {
+        self.state.slots(address)
+    }
 }
 
 fn party(role: &str, index: u64) -> Address {
@@ -94,9 +131,8 @@ impl Work {
     }
 
     fn ours(&self) -> (Duration, BlockOutcome) {
-        worked(|| {
-            execute(&self.rules, &self.env, &self.ours, &[], &self.state, Mode::default()).expect("a valid block")
-        })
+        let view = Flat::new(&self.state);
+        worked(|| execute(&self.rules, &self.env, &self.ours, &[], &view, Mode::default()).expect("a valid block"))
     }
 
     /// revm, a commit into the in-memory database after each transaction.

@@ -8,6 +8,7 @@ mod calls;
 mod blocks;
 mod call;
 mod contracts;
+mod fuzz;
 mod opcodes;
 mod programs;
 mod rival;
@@ -32,6 +33,11 @@ fn main() -> ExitCode {
             Some(folder) => calls::rows(folder.as_ref()),
             None => return usage(),
         },
+        "fuzz" => {
+            let mut numbers = std::env::args().skip(2).map(|number| number.parse().ok());
+            let (Some(Some(count)), Some(Some(seed))) = (numbers.next(), numbers.next()) else { return usage() };
+            return fuzz::run(count, seed);
+        }
         "pool" => vectors::pool(),
         "state" => vectors::state(),
         _ => return usage(),
@@ -40,6 +46,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: execlayer-compare blocks|evm|pool|state|batch FOLDER|calls FOLDER");
+    eprintln!("usage: execlayer-compare blocks|evm|pool|state|batch FOLDER|calls FOLDER|fuzz COUNT SEED");
     ExitCode::FAILURE
 }

@@ -27,6 +27,14 @@ pub(crate) struct Code {
 }
 
 impl Code {
+    /// No bytes. Each thread has its own, lest they all count in one place.
+    pub(crate) fn none() -> Arc<Self> {
+        thread_local! {
+            static NONE: Arc<Code> = Arc::default();
+        }
+        NONE.with(Arc::clone)
+    }
+
     pub(crate) fn new(bytes: Bytes) -> Self {
         let mut jump_targets = vec![0u64; bytes.len().div_ceil(64)].into_boxed_slice();
         let mut pc = 0;

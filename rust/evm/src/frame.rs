@@ -177,32 +177,35 @@ enum Opened {
 /// # Errors
 /// See [`Fault`]; the overlay is then in the middle of things, for the caller to abandon.
 pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResult, Fault> {
-    let mut frames = match machine.open(message, 0)? {
+    let mut frame = match machine.open(message, 0)? {
         Opened::Ended(result) => return Ok(result),
-        Opened::Running(frame) => vec![*frame],
+        Opened::Running(frame) => frame,
     };
+    // Those that wait for the one that runs, outermost first.
+    let mut callers: Vec<Box<Frame>> = Vec::new();
     loop {
-        let frame = frames.last_mut().expect("left when the first one ended");
-        let exit = interpreter::run(frame, machine);
+        let exit = interpreter::run(&mut frame, machine);
         if let Exit::Suspend = exit {
             let Pending { message, output } = frame.pending.take().expect("suspended for a message");
             match machine.open(message, frame.depth + 1)? {
                 Opened::Ended(result) => frame.resume(result, output),
                 Opened::Running(next) => {
                     frame.waiting = output;
-                    frames.push(*next);
+                    callers.push(mem::replace(&mut frame, next));
                 }
             }
             continue;
         }
-        let frame = frames.pop().expect("it has just run");
         let depth = frame.depth;
         let result = machine.close(frame, exit)?;
         if let Some(tracer) = &mut machine.tracer {
             tracer.leave(&result, depth + 1);
         }
-        match frames.last_mut() {
-            Some(caller) => caller.resume(result, caller.waiting),
+        match callers.pop() {
+            Some(caller) => {
+                frame = caller;
+                frame.resume(result, frame.waiting);
+            }
             None => return Ok(result),
         }
     }
@@ -242,7 +245,7 @@ impl Machine<'_, '_> {
     /// The account's code, analysed.
     fn code(&mut self, account: AccountId) -> Result<Arc<Code>, ViewError> {
         if !self.overlay.has_code(account) {
-            return Ok(Arc::default());
+            return Ok(Code::none());
         }
         let hash = self.overlay.code_hash(account);
         let overlay = &mut *self.overlay;
@@ -343,7 +346,7 @@ impl Machine<'_, '_> {
     }
 
     /// Ends a frame: keeps or undoes what it did.
-    fn close(&mut self, mut frame: Frame, exit: Exit) -> Result<FrameResult, Fault> {
+    fn close(&mut self, mut frame: Box<Frame>, exit: Exit) -> Result<FrameResult, Fault> {
         let exit = match exit {
             Exit::Return if frame.message.kind == Kind::Create => match self.deposit(&mut frame) {
                 Ok(()) => Exit::Return,

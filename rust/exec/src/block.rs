@@ -2,7 +2,7 @@
 
 use evm::{BlockEnv, CustomFailure, Executed, Fault, Fork, Outcome, Rejection, Rules, TransactError, transact};
 use state::{Overlay, StateDiff, View, ViewError};
-use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
+use types::{Address, B256, Bytes, Receipt, Recovered, TxKind, U256, Withdrawal, receipt};
 
 use crate::{spare, system};
 
@@ -141,6 +141,10 @@ impl From<Fault> for ExecError {
     }
 }
 
+/// Transactions whose parties are looked up in one go: one look-up need not wait for the memory that another asked for.
+/// Few enough that they are still in the cache when their turn comes.
+const AHEAD: usize = 64;
+
 /// Executes a whole block over the state before it.
 pub fn execute(
     rules: &Rules,
@@ -152,8 +156,11 @@ pub fn execute(
 ) -> Result<BlockOutcome, ExecError> {
     let mut builder = BlockBuilder::new(rules, env, view, mode)?;
     builder.reserve(transactions.len());
-    for transaction in transactions {
-        builder.push(transaction)?;
+    for transactions in transactions.chunks(AHEAD) {
+        builder.foresee(transactions);
+        for transaction in transactions {
+            builder.push(transaction)?;
+        }
     }
     builder.finish(withdrawals)
 }
@@ -182,6 +189,19 @@ impl<'a> BlockBuilder<'a> {
         self.outcome.receipts.reserve_exact(transactions);
         // Two accounts each, if nobody appears twice.
         self.overlay.reserve(2 * transactions);
+    }
+
+    /// Looks up senders and recipients of what comes next. A state that cannot be read is the transaction's to find.
+    fn foresee(&mut self, transactions: &[Recovered]) {
+        for Recovered { transaction, sender } in transactions {
+            let recipient = match transaction.to() {
+                TxKind::Call(to) => to,
+                TxKind::Create => *sender,
+            };
+            if self.overlay.load(sender).and_then(|_| self.overlay.load(&recipient)).is_err() {
+                return;
+            }
+        }
     }
 
     /// Executes one more transaction. One that is refused leaves the block as it was, and the next may be tried.

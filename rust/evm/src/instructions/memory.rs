@@ -1,10 +1,10 @@
 //! Reading, writing, copying and hashing memory.
 
-use types::U256;
+use types::{U256, keccak256};
 
 use crate::{
     frame::{Frame, Machine},
-    interpreter::{Flow, HaltReason, length},
+    interpreter::{Flow, HaltReason, hashes, length},
 };
 
 #[inline(always)]
@@ -49,12 +49,17 @@ pub(super) fn mcopy(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
     Ok(())
 }
 
-pub(super) fn keccak256(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
+pub(super) fn hash(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
     let [offset, size] = frame.stack.take();
     let size = length(size)?;
     frame.charge_words(machine.schedule().keccak_word, size)?;
     let offset = frame.reach(machine, offset, size)?;
-    frame.stack.push(types::keccak256(frame.memory.slice(offset, size)).into());
+    let input = frame.memory.slice(offset, size);
+    let hash = match input.try_into() {
+        Ok(words) => hashes::of_two_words(words),
+        Err(_) => keccak256(input),
+    };
+    frame.stack.push(hash.into());
     Ok(())
 }
 

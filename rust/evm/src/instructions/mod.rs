@@ -123,7 +123,7 @@ handlers! {
     SHR => bitwise::shr,
     SAR => bitwise::sar,
     CLZ => bitwise::clz,
-    KECCAK256 => memory::keccak256,
+    KECCAK256 => memory::hash,
     MLOAD => memory::mload,
     MSTORE => memory::mstore,
     MSTORE8 => memory::mstore8,

@@ -6,6 +6,7 @@
 //! for what depends on its operands, and does its work.
 
 pub(crate) mod blocks;
+pub(crate) mod hashes;
 pub(crate) mod memory;
 pub(crate) mod stack;
 

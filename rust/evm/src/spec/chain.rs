@@ -2,7 +2,7 @@
 //!
 //! A [`ChainSpec`] is configuration; [`ChainSpec::rules`] is what it says about one block, and what execution takes.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use types::{Address, B256, U256};
 
@@ -52,24 +52,40 @@ impl BlobParameters {
 
     /// Wei per unit of blob gas, e^(excess / fraction) by the Taylor series that EIP-4844 fixes. Saturates at 2^128 - 1,
     /// far above what anybody can pay.
+    ///
+    /// The last answer is remembered: an opcode that costs 2 gas asks, and a high price is a long sum.
     pub fn base_fee(&self, excess_blob_gas: u64) -> u128 {
+        thread_local! {
+            static LAST: Cell<(u64, u64, u128)> = const { Cell::new((0, 1, MIN_BLOB_BASE_FEE as u128)) };
+        }
         let fraction = self.update_fraction.max(1);
-        // e^89 is past 2^128: no need to sum that high.
-        if excess_blob_gas / fraction >= 89 {
-            return u128::MAX;
+        let (excess, of, price) = LAST.get();
+        if (excess, of) == (excess_blob_gas, fraction) {
+            return price;
         }
-        let fraction = U256::from(fraction);
-        let excess = U256::from(excess_blob_gas);
-        let mut sum = U256::ZERO;
-        let mut term = U256::from(MIN_BLOB_BASE_FEE) * fraction;
-        let mut step = U256::ONE;
-        while !term.is_zero() {
-            sum += term;
-            term = term * excess / (fraction * step);
-            step += U256::ONE;
-        }
-        u128::try_from(sum / fraction).unwrap_or(u128::MAX)
+        let price = exponential(excess_blob_gas, fraction);
+        LAST.set((excess_blob_gas, fraction, price));
+        price
     }
+}
+
+/// e^(excess / fraction), by the series' whole terms.
+fn exponential(excess: u64, fraction: u64) -> u128 {
+    // e^89 is past 2^128: no need to sum that high.
+    if excess / fraction >= 89 {
+        return u128::MAX;
+    }
+    let fraction = U256::from(fraction);
+    let excess = U256::from(excess);
+    let mut sum = U256::ZERO;
+    let mut term = U256::from(MIN_BLOB_BASE_FEE) * fraction;
+    let mut step = U256::ONE;
+    while !term.is_zero() {
+        sum += term;
+        term = term * excess / (fraction * step);
+        step += U256::ONE;
+    }
+    u128::try_from(sum / fraction).unwrap_or(u128::MAX)
 }
 
 /// What holds for one block.

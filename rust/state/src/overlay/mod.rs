@@ -18,7 +18,7 @@ mod diff;
 mod footprint;
 mod journal;
 
-use alloy_primitives::map::{AddressHashMap, B256HashMap, HashMap};
+use alloy_primitives::map::{AddressHashMap, B256HashMap, Entry, HashMap};
 use types::{Account, Address, B256, Bytes, EMPTY_CODE_HASH, Log, U256, keccak256};
 
 use crate::{View, ViewError};
@@ -174,9 +174,10 @@ impl<'v> Overlay<'v> {
     /// Finds the account, reading it from the view the first time.
     #[inline]
     pub fn load(&mut self, address: &Address) -> Result<AccountId, ViewError> {
-        if let Some(index) = self.by_address.get(address) {
-            return Ok(AccountId(*index));
-        }
+        let vacant = match self.by_address.entry(*address) {
+            Entry::Occupied(found) => return Ok(AccountId(*found.get())),
+            Entry::Vacant(vacant) => vacant,
+        };
         let initial = self.view.account(address)?;
         let index = u32::try_from(self.accounts.len()).expect("fewer than four billion accounts");
         self.accounts.push(AccountEntry {
@@ -190,7 +191,7 @@ impl<'v> Overlay<'v> {
             destroyed: 0,
             listed: false,
         });
-        self.by_address.insert(*address, index);
+        vacant.insert(index);
         Ok(AccountId(index))
     }
 
