@@ -69,10 +69,7 @@ fn address(address: Address) -> U256 {
 fn operands(byte: u8, opcode: Opcode, copy: u64) -> Vec<U256> {
     let small = |words: &[u64]| words.iter().map(|word| U256::from(*word)).collect();
     match byte {
-        op::EXP => vec![wide(1), U256::from(65_537)],
-        op::SIGNEXTEND | op::BYTE | op::SHL | op::SHR | op::SAR => vec![U256::from(13), wide(1)],
-        op::DIV | op::SDIV | op::MOD | op::SMOD => vec![wide(1), wide(2) >> (copy % 4 * 64) as usize],
-        op::KECCAK256 => small(&[0, 64]),
+        op::KECCAK256 => small(&[0, 96]),
         op::MLOAD | op::CALLDATALOAD => small(&[32]),
         op::MSTORE | op::MSTORE8 => vec![U256::from(32), wide(1)],
         op::CALLDATACOPY | op::CODECOPY | op::RETURNDATACOPY | op::MCOPY => small(&[32, 0, 64]),
@@ -109,6 +106,17 @@ fn once(byte: u8, opcode: Opcode, copy: u64, at: usize) -> Vec<u8> {
         // They find their words below.
         op::DUP1..=op::SWAP16 | op::JUMPDEST => code.push(byte),
         op::POP => code.extend([op::PUSH0, op::POP]),
+        // Operands as compiled code has them: words that stand on the stack, of all lengths, and small literals.
+        op::ADD..=op::CLZ => {
+            for operand in (0..opcode.inputs).rev() {
+                match (byte, operand) {
+                    (op::SIGNEXTEND | op::BYTE | op::SHL | op::SHR | op::SAR, 0) => code.extend([op::PUSH1, 13]),
+                    (op::EXP, 1) => code.extend([op::PUSH1 + 2, 1, 0, 1]),
+                    _ => code.push(op::DUP1 + (5 * copy as u8 + 7 * operand) % 16),
+                }
+            }
+            code.push(byte);
+        }
         op::PUSH0..=op::PUSH32 => {
             code.push(byte);
             code.extend(&wide(3).to_be_bytes::<32>()[32 - usize::from(opcode.immediate)..]);
@@ -148,7 +156,7 @@ fn left(byte: u8, opcode: Opcode) -> usize {
 /// Words, some memory and some return data; the loop; the last answer as output.
 fn looped(byte: u8, opcode: Opcode, rounds: u64, copies: usize) -> Vec<u8> {
     let mut code = Vec::new();
-    (0..WORDS).for_each(|word| push(&mut code, wide(word)));
+    (0..WORDS).for_each(|word| push(&mut code, wide(word) >> (word % 4 * 64) as usize));
     // The identity's answer: 96 bytes.
     code.extend([op::PUSH1, 96, op::PUSH0, op::PUSH1, 96, op::PUSH0, op::PUSH1, 4, op::GAS, op::STATICCALL, op::POP]);
     push(&mut code, U256::from(rounds));

@@ -132,8 +132,17 @@ pub struct Machine<'a, 'v> {
 /// A message on its way from an operation to [`run`], and where its answer goes.
 pub(crate) struct Pending {
     pub(crate) message: Message,
+    pub(crate) parties: Parties,
     /// Offset and size in the asking frame's memory.
     pub(crate) output: (usize, usize),
+}
+
+/// Whom a message is about, found already.
+pub(crate) struct Parties {
+    pub(crate) caller: AccountId,
+    pub(crate) target: AccountId,
+    /// What runs.
+    pub(crate) code: Arc<Code>,
 }
 
 /// A running message.
@@ -177,7 +186,8 @@ enum Opened {
 /// # Errors
 /// See [`Fault`]; the overlay is then in the middle of things, for the caller to abandon.
 pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResult, Fault> {
-    let mut frame = match machine.open(message, 0)? {
+    let parties = machine.parties(&message)?;
+    let mut frame = match machine.open(message, parties, 0)? {
         Opened::Ended(result) => return Ok(result),
         Opened::Running(frame) => frame,
     };
@@ -186,8 +196,8 @@ pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResul
     loop {
         let exit = interpreter::run(&mut frame, machine);
         if let Exit::Suspend = exit {
-            let Pending { message, output } = frame.pending.take().expect("suspended for a message");
-            match machine.open(message, frame.depth + 1)? {
+            let Pending { message, parties, output } = frame.pending.take().expect("suspended for a message");
+            match machine.open(message, parties, frame.depth + 1)? {
                 Opened::Ended(result) => frame.resume(result, output),
                 Opened::Running(next) => {
                     frame.waiting = output;
@@ -237,9 +247,29 @@ impl Machine<'_, '_> {
         frame.depth < DEPTH_LIMIT
     }
 
-    /// The account that this one delegates to.
-    pub(crate) fn delegate(&mut self, account: AccountId) -> Result<Option<Address>, ViewError> {
-        Ok(if self.overlay.has_code(account) { delegation(&self.code(account)?.bytes) } else { None })
+    /// The code that runs for an account, and the one that it delegates to, if it does.
+    pub(crate) fn running_code(&mut self, account: AccountId) -> Result<(Arc<Code>, Option<AccountId>), ViewError> {
+        let code = self.code(account)?;
+        if self.rules.has(Fork::Prague)
+            && let Some(delegate) = delegation(&code.bytes)
+        {
+            let delegate = self.overlay.load(&delegate)?;
+            return Ok((self.code(delegate)?, Some(delegate)));
+        }
+        Ok((code, None))
+    }
+
+    /// Finds whom a message is about.
+    fn parties(&mut self, message: &Message) -> Result<Parties, ViewError> {
+        let caller = self.overlay.load(&message.caller)?;
+        let target = self.overlay.load(&message.target)?;
+        let code = if message.kind == Kind::Create {
+            Arc::new(Code::new(message.input.clone()))
+        } else {
+            let code_account = self.overlay.load(&message.code_from)?;
+            self.running_code(code_account)?.0
+        };
+        Ok(Parties { caller, target, code })
     }
 
     /// The account's code, analysed.
@@ -253,12 +283,12 @@ impl Machine<'_, '_> {
     }
 
     /// Begins a message, in the sight of whoever watches.
-    fn open(&mut self, message: Message, depth: usize) -> Result<Opened, Fault> {
+    fn open(&mut self, message: Message, parties: Parties, depth: usize) -> Result<Opened, Fault> {
         self.overlay.view().check().map_err(ViewError::from)?;
         if let Some(tracer) = &mut self.tracer {
             tracer.enter(&message, depth + 1);
         }
-        let opened = self.begin(message, depth)?;
+        let opened = self.begin(message, parties, depth)?;
         if let (Opened::Ended(result), Some(tracer)) = (&opened, &mut self.tracer) {
             tracer.leave(result, depth + 1);
         }
@@ -266,19 +296,18 @@ impl Machine<'_, '_> {
     }
 
     /// Moves the message's value, asks a precompile, or makes the frame that will run it.
-    fn begin(&mut self, message: Message, depth: usize) -> Result<Opened, Fault> {
+    fn begin(&mut self, message: Message, parties: Parties, depth: usize) -> Result<Opened, Fault> {
         let gas = message.gas;
         if depth > DEPTH_LIMIT {
             return Ok(Opened::Ended(FrameResult::halt(HaltReason::CallTooDeep, gas)));
         }
-        let caller = self.overlay.load(&message.caller)?;
+        let (caller, account) = (parties.caller, parties.target);
         let moves_value = matches!(message.kind, Kind::Call | Kind::CallCode | Kind::Create);
         if moves_value && !message.value.is_zero() && self.overlay.balance(caller) < message.value {
             return Ok(Opened::Ended(FrameResult::halt(HaltReason::InsufficientBalance, gas)));
         }
-        let account = self.overlay.load(&message.target)?;
         if message.kind == Kind::Create {
-            return self.begin_creation(message, caller, account, depth);
+            return self.begin_creation(message, parties, depth);
         }
         let checkpoint = self.overlay.checkpoint();
         match message.kind {
@@ -303,14 +332,7 @@ impl Machine<'_, '_> {
             self.overlay.rollback(checkpoint);
             return Ok(Opened::Ended(FrameResult::halt(reason, 0)));
         }
-        let code_account = self.overlay.load(&message.code_from)?;
-        let mut code = self.code(code_account)?;
-        if self.rules.has(Fork::Prague)
-            && let Some(delegate) = delegation(&code.bytes)
-        {
-            let delegate = self.overlay.load(&delegate)?;
-            code = self.code(delegate)?;
-        }
+        let code = parties.code;
         if code.bytes.is_empty() {
             self.overlay.commit(checkpoint);
             return Ok(Opened::Ended(FrameResult::success(Bytes::new(), gas)));
@@ -322,13 +344,8 @@ impl Machine<'_, '_> {
     }
 
     /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.
-    fn begin_creation(
-        &mut self,
-        mut message: Message,
-        creator: AccountId,
-        account: AccountId,
-        depth: usize,
-    ) -> Result<Opened, Fault> {
+    fn begin_creation(&mut self, mut message: Message, parties: Parties, depth: usize) -> Result<Opened, Fault> {
+        let Parties { caller: creator, target: account, code } = parties;
         if self.rules.has(Fork::Berlin) {
             self.overlay.warm(account);
         }
@@ -341,7 +358,8 @@ impl Machine<'_, '_> {
         let nonce = u64::from(self.rules.has(Fork::SpuriousDragon));
         self.overlay.set_nonce(account, nonce);
         self.overlay.transfer(creator, account, message.value);
-        let code = Arc::new(Code::new(mem::take(&mut message.input)));
+        // A creation has no call data.
+        message.input = Bytes::new();
         Ok(Opened::Running(Frame::new(message, code, account, depth, checkpoint)))
     }
 

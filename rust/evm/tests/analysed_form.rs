@@ -77,6 +77,15 @@ fn agreed_with_any_gas(code: &[u8]) {
     }
 }
 
+/// The same at every n-th gas, where all would take long.
+fn agreed_steps(code: &[u8], step: usize) {
+    let enough = 200_000;
+    let used = enough - agreed(Fork::LATEST, code, enough).gas_left;
+    for gas in (0..=used + 1).step_by(step).chain([used - 1, used]) {
+        agreed(Fork::LATEST, code, gas);
+    }
+}
+
 fn code(hex: &str) -> Vec<u8> {
     hex.parse::<Bytes>().expect("hex").to_vec()
 }
@@ -139,6 +148,48 @@ fn a_block_that_the_stack_does_not_suit_halts_where_the_plain_loop_does() {
 fn a_loop_comes_out_the_same_with_any_gas() {
     // PUSH1 5 JUMPDEST, PUSH1 1 SWAP1 SUB, DUP1 DUP1 MSTORE, DUP1 PUSH1 2 JUMPI, LOG0 of 32 bytes.
     agreed_with_any_gas(&code("60055b600190038080528060025760206000a0"));
+}
+
+#[test]
+fn sstore_inside_a_line_sees_its_own_gas_and_not_what_stands_behind_it() {
+    // PUSH1 9 PUSH1 1 SSTORE, then a line of ADDs that must not have been paid for.
+    let code = code("6009600155600160020160030160040150");
+    // 2,100 for the cold slot and 2,900 for the write come after the look at the gas.
+    for (left, halts) in [(2_300, true), (2_301, true), (5_000, true), (5_000 + 23, false), (5_000 + 22, true)] {
+        let result = agreed(Fork::LATEST, &code, 6 + left);
+        assert_eq!(result.status == Status::Halt(HaltReason::OutOfGas), halts, "{left}");
+    }
+    let warm = |gas| agreed(Fork::Istanbul, &self::code("60076001556001600155600160020150"), gas).status;
+    // Istanbul: 800 for writing what is there; the second write asks for more than 2,300 where it stands.
+    assert_eq!(warm(6 + 800 + 6 + 2_300), Status::Halt(HaltReason::OutOfGas));
+    assert_eq!(warm(6 + 800 + 6 + 5_000 + 11), Status::Success);
+    assert_eq!(warm(6 + 800 + 6 + 5_000 + 10), Status::Halt(HaltReason::OutOfGas));
+}
+
+#[test]
+fn gas_inside_a_line_is_exact_at_every_unit() {
+    // PUSH1 1 GAS ADD GAS MUL PUSH0 MSTORE PUSH1 32 PUSH0 RETURN.
+    agreed_with_any_gas(&code("60015a015a025f5260205ff3"));
+}
+
+#[test]
+fn calls_and_creations_inside_a_line_get_the_same_gas() {
+    // PUSH1 1, a call of the identity with all but a 64th, ADD, a static call with 700, ADD, PUSH0 MSTORE.
+    agreed_with_any_gas(&code(
+        "6001602060006020600060006004 5af1 01 60206000602060006004 6102bc fa 01 5f52".replace(' ', "").as_str(),
+    ));
+    // PUSH1 1, CREATE of nothing, ADD, CREATE2 of nothing, ADD, POP.
+    agreed_steps(&code("6001 5f5f5ff0 01 5f5f5f5ff5 01 50".replace(' ', "").as_str()), 97);
+}
+
+#[test]
+fn operations_that_halt_for_reasons_of_their_own_do_so_where_they_stand() {
+    // RETURNDATACOPY of a byte that is not there, behind and before arithmetic.
+    agreed_with_any_gas(&code("60016002016001600060003e60030150"));
+    // LOG1, TSTORE and TLOAD, MCOPY.
+    agreed_with_any_gas(&code("600160206000a160026001 5d 60015c 60005e".replace(' ', "").as_str()));
+    // EXP with two bytes, a hash of 40 bytes, SLOAD.
+    agreed_with_any_gas(&code("61ffff6003 0a 60286005 20 01 54 50".replace(' ', "").as_str()));
 }
 
 /// Bytes that look like code: known opcodes, mostly with words that fit them.

@@ -3,10 +3,13 @@
 //! None of them runs anything itself: a call or creation leaves its message in the frame and suspends the loop;
 //! `frame` runs the message and resumes this one with the result.
 
+use std::sync::Arc;
+
 use types::{Address, Bytes, U256, keccak256};
 
 use crate::{
-    frame::{Frame, Kind, Machine, Message, Pending},
+    analysis::Code,
+    frame::{Frame, Kind, Machine, Message, Parties, Pending},
     interpreter::{Exit, Flow, HaltReason, length},
     spec::Fork,
 };
@@ -50,11 +53,9 @@ fn enter(frame: &mut Frame, machine: &mut Machine<'_, '_>, kind: Kind, requested
     let input_offset = frame.reach(machine, input_offset, input_size)?;
     let output_offset = frame.reach(machine, output_offset, output_size)?;
     let code_account = frame.access(machine, to)?;
-    if machine.rules.has(Fork::Prague)
-        && let Some(delegate) = machine.delegate(code_account)?
-    {
+    let (code, delegate) = machine.running_code(code_account)?;
+    if let Some(delegate) = delegate {
         let schedule = machine.rules.instructions.schedule();
-        let delegate = machine.overlay.load(&delegate)?;
         frame.charge(if machine.warm(delegate) { schedule.account_cold } else { schedule.account_warm })?;
     }
     let schedule = machine.rules.instructions.schedule();
@@ -90,7 +91,9 @@ fn enter(frame: &mut Frame, machine: &mut Machine<'_, '_>, kind: Kind, requested
         input: Bytes::copy_from_slice(frame.memory.slice(input_offset, input_size)),
         gas: gas.saturating_add(stipend),
     };
-    frame.pending = Some(Pending { message, output: (output_offset, output_size) });
+    let target = if message.target == to { code_account } else { frame.account };
+    let parties = Parties { caller: frame.account, target, code };
+    frame.pending = Some(Pending { message, parties, output: (output_offset, output_size) });
     Err(Exit::Suspend)
 }
 
@@ -147,10 +150,12 @@ fn found(
         target,
         code_from: target,
         value,
-        input: code,
+        input: code.clone(),
         gas,
     };
-    frame.pending = Some(Pending { message, output: (0, 0) });
+    let target = machine.overlay.load(&target)?;
+    let parties = Parties { caller: frame.account, target, code: Arc::new(Code::new(code)) };
+    frame.pending = Some(Pending { message, parties, output: (0, 0) });
     Err(Exit::Suspend)
 }
 
@@ -179,7 +184,7 @@ pub(super) fn selfdestruct(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> 
         overlay.transfer(frame.account, heir, balance);
     } else if dies {
         // Whoever leaves everything to itself leaves it to nobody.
-        overlay.debit(frame.account, balance);
+        overlay.burn(frame.account, balance);
     }
     if dies && overlay.destroy(frame.account) {
         overlay.refund(schedule.selfdestruct_refund as i64);

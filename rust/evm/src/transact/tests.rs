@@ -367,3 +367,89 @@ fn the_fee_of_a_failed_transaction_is_all_its_gas() {
     assert_eq!(state.accounts[&SENDER].nonce, 4);
     assert_eq!(state.accounts[&block().beneficiary].balance, U256::from(100_000 * 5));
 }
+
+#[test]
+fn wei_that_a_contract_leaves_to_itself_are_burned_unless_undone() {
+    // ADDRESS SELFDESTRUCT; and another that calls it with 3 wei more, and reverts.
+    let own = Bytes::from_static(&[0x30, 0xff]);
+    let caller: Bytes = format!("6000600060006000600373{TARGET:x}61fffff160006000fd").parse().unwrap();
+    let other = Address::repeat_byte(0xb1);
+    let burned = |fork, to, value: u64| {
+        let mut state = rich();
+        state.insert(TARGET, 1, U256::from(7), own.clone());
+        state.insert(other, 1, U256::from(3), caller.clone());
+        let mut overlay = Overlay::new(&state);
+        let tx = sent!(TxEip1559 { to: TxKind::Call(to), value: U256::from(value), ..dynamic() });
+        let executed = transact(&rules(fork), &block(), &tx, &mut overlay).unwrap();
+        let fee = U256::from(executed.gas_used) * U256::from(10);
+        let diff = overlay.diff();
+        state.apply(&diff);
+        let left: U256 = state.accounts.values().map(|account| account.balance).sum();
+        let before = U256::from(10).pow(U256::from(18)) + U256::from(10);
+        assert_eq!(before - left, executed.burned, "{fork}: what is gone was burned");
+        executed.burned - fee
+    };
+    assert_eq!(burned(Fork::Shanghai, TARGET, 5), U256::from(12));
+    assert_eq!(burned(Fork::Shanghai, other, 0), U256::ZERO, "undone");
+    assert_eq!(burned(Fork::Cancun, TARGET, 5), U256::ZERO, "it stays with what it has");
+}
+
+/// Counts what it hears.
+#[derive(Default)]
+struct Heard {
+    entered: Vec<Address>,
+    left: Vec<Status>,
+    steps: usize,
+    gas: u64,
+}
+
+impl Tracer for Heard {
+    fn step(&mut self, _: &crate::trace::Step<'_>) {
+        self.steps += 1;
+    }
+
+    fn stepped(&mut self, cost: u64, _: Option<HaltReason>) {
+        self.gas += cost;
+    }
+
+    fn enter(&mut self, message: &Message, _: usize) {
+        self.entered.push(message.target);
+    }
+
+    fn leave(&mut self, result: &FrameResult, _: usize) {
+        self.left.push(result.status);
+    }
+}
+
+#[test]
+fn a_traced_transaction_does_what_it_does_unwatched() {
+    // PUSH1 7 PUSH0 SSTORE PUSH0 SLOAD PUSH0 MSTORE PUSH1 32 PUSH0 RETURN.
+    let stores = Bytes::from_static(&[0x60, 7, 0x5f, 0x55, 0x5f, 0x54, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3]);
+    for (code, steps, status) in [
+        (stores, 10, Status::Success),
+        (Bytes::from_static(&[0x5f, 0x5f, 0xfd]), 3, Status::Revert),
+        (Bytes::from_static(&[0xfe]), 1, Status::Halt(HaltReason::InvalidOpcode(0xfe))),
+        // A plain transfer is told, too.
+        (Bytes::new(), 0, Status::Success),
+    ] {
+        let mut state = rich();
+        state.insert(TARGET, 1, U256::ZERO, code);
+        let tx = sent!(TxEip1559 { value: U256::from(5), ..dynamic() });
+        let (mut watched, mut alone) = (Overlay::new(&state), Overlay::new(&state));
+        let mut heard = Heard::default();
+        let traced = trace(&rules(Fork::Osaka), &block(), &tx, &mut watched, &mut heard).unwrap();
+        assert_eq!(traced, transact(&rules(Fork::Osaka), &block(), &tx, &mut alone).unwrap());
+        assert_eq!(watched.diff(), alone.diff());
+        assert_eq!((heard.entered, heard.left, heard.steps), (vec![TARGET], vec![status], steps));
+        if status == Status::Success {
+            assert_eq!(traced.gas_used + traced.gas_refunded, 21_000 + heard.gas, "each step told its price");
+        }
+    }
+    // What may not stand in the block is refused before anything is heard.
+    let mut heard = Heard::default();
+    let state = rich();
+    let early = sent!(TxEip1559 { nonce: 4, ..dynamic() });
+    let refused = trace(&rules(Fork::Osaka), &block(), &early, &mut Overlay::new(&state), &mut heard);
+    assert_eq!(refused, Err(Rejection::InvalidNonce { expected: 3, actual: 4 }.into()));
+    assert_eq!((heard.entered.len(), heard.steps), (0, 0));
+}

@@ -33,7 +33,7 @@ impl Overlay<'_> {
     /// A place to come back to.
     #[inline]
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { journal: self.journal.len(), logs: self.logs.len(), refund: self.refund }
+        Checkpoint { journal: self.journal.len(), logs: self.logs.len(), refund: self.refund, burned: self.burned }
     }
 
     /// Keeps what happened since the checkpoint.
@@ -48,6 +48,7 @@ impl Overlay<'_> {
         self.unwind(checkpoint.journal);
         self.logs.truncate(checkpoint.logs);
         self.refund = checkpoint.refund;
+        self.burned = checkpoint.burned;
     }
 
     /// Takes back the whole transaction, as if it had never begun.
@@ -55,6 +56,7 @@ impl Overlay<'_> {
         self.unwind(0);
         self.logs.clear();
         self.refund = 0;
+        self.burned = U256::ZERO;
         self.ripemd_touched = false;
     }
 
@@ -84,12 +86,12 @@ impl Overlay<'_> {
     }
 
     /// What is due when a transaction ends: destroyed accounts go with their slots, touched empty ones as told.
-    /// Returns the wei that went with destroyed accounts.
+    /// Returns the wei that went with destroyed accounts, and what was burned before.
     ///
     /// What is done here is journaled too, so that [`Overlay::transaction_diff`] tells it and [`Overlay::abandon`]
     /// takes it back.
     pub fn settle(&mut self, empty: EmptyAccounts) -> Result<U256, ViewError> {
-        let mut burned = U256::ZERO;
+        let mut burned = self.burned;
         for position in 0..self.journal.len() {
             match self.journal[position] {
                 Undo::Destroyed { account } => burned += self.wipe(account)?,

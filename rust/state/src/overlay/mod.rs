@@ -49,6 +49,7 @@ pub struct Checkpoint {
     journal: usize,
     logs: usize,
     refund: i64,
+    burned: U256,
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +100,8 @@ pub struct Overlay<'v> {
     changed: Vec<u32>,
     logs: Vec<Log>,
     refund: i64,
+    /// Wei that left accounts for nowhere in this transaction.
+    burned: U256,
     stamp: u32,
     ripemd_touched: bool,
     tracker: Tracking,
@@ -119,6 +122,7 @@ impl<'v> Overlay<'v> {
             changed: Vec::new(),
             logs: Vec::new(),
             refund: 0,
+            burned: U256::ZERO,
             stamp: 1,
             ripemd_touched: false,
             tracker: None,
@@ -137,7 +141,7 @@ impl<'v> Overlay<'v> {
         self.journal.clear();
         self.changed.clear();
         self.logs.clear();
-        Overlay { view, refund: 0, stamp: 1, ripemd_touched: false, tracker: None, ..self }
+        Overlay { view, refund: 0, burned: U256::ZERO, stamp: 1, ripemd_touched: false, tracker: None, ..self }
     }
 
     /// Makes room for this many accounts, where the caller can tell.
@@ -163,6 +167,7 @@ impl<'v> Overlay<'v> {
         self.journal.clear();
         self.logs.clear();
         self.refund = 0;
+        self.burned = U256::ZERO;
         self.ripemd_touched = false;
         if !self.transient.is_empty() {
             self.transient.clear();
@@ -303,6 +308,13 @@ impl<'v> Overlay<'v> {
             account.balance =
                 account.balance.checked_sub(value).expect("the caller has seen that the balance suffices");
         });
+    }
+
+    /// Takes from the balance what nobody gets: [`Overlay::settle`] counts it. The caller has seen that it suffices.
+    #[inline]
+    pub fn burn(&mut self, id: AccountId, value: U256) {
+        self.debit(id, value);
+        self.burned += value;
     }
 
     /// Moves value; false, and nothing moved, where the balance does not suffice.
