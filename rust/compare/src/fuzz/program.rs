@@ -112,19 +112,19 @@ impl Program<'_, '_> {
 
     /// A place in memory: near, seldom far.
     fn offset(&mut self) -> u64 {
-        match self.dice.below(40) {
+        match self.dice.below(200) {
             0 => 1 << self.dice.below(40),
             1 => u64::MAX - self.dice.below(40),
-            2..=8 => self.dice.below(2_000),
+            2..=40 => self.dice.below(2_000),
             _ => 32 * self.dice.below(6),
         }
     }
 
     fn size(&mut self) -> u64 {
-        match self.dice.below(30) {
+        match self.dice.below(120) {
             0 => 1 << self.dice.below(36),
-            1..=6 => 0,
-            7..=15 => self.dice.below(200),
+            1..=24 => 0,
+            25..=60 => self.dice.below(200),
             _ => 32 * (1 + self.dice.below(5)),
         }
     }
@@ -257,12 +257,12 @@ impl Program<'_, '_> {
             17..=18 if nesting > 0 => self.branch(nesting - 1),
             19 if nesting > 0 => self.repeat(nesting - 1),
             20 if self.height > 0 => self.emit(op::POP),
-            21 if self.dice.chance(1, 4) => {
+            21 if self.dice.chance(1, 10) => {
                 // Anything.
                 let byte = self.dice.next() as u8;
                 self.emit(byte);
             }
-            22 if self.dice.chance(1, 6) => {
+            22 if self.dice.chance(1, 15) => {
                 let target = self.dice.below(self.code.len() as u64 + 20);
                 self.number(target);
                 self.emit(op::JUMP);
