@@ -15,6 +15,9 @@ AREA ?= all
 TARGET ?= recover
 SECONDS ?= 60
 ARGS ?=
+PROGRAMS ?= 20000
+# Another seed every day; the run prints it.
+SEED ?= $(shell date +%Y%m%d)
 
 .PHONY: help
 help: ## list the targets
@@ -74,6 +77,11 @@ test-arm: ## Rust tests on aarch64, under emulation (Debian or Ubuntu; installs 
 .PHONY: fuzz
 fuzz: ## arbitrary bytes for a decoder or kernel: make fuzz TARGET=recover SECONDS=60 (nightly Rust and cargo-fuzz)
 	@.ci/fuzz $(TARGET) $(SECONDS)
+
+.PHONY: fuzz-evm
+fuzz-evm: ## generated programs here and in revm: make fuzz-evm PROGRAMS=1000000 SEED=7
+	cargo run --quiet --profile fuzz --no-default-features --manifest-path rust/compare/Cargo.toml -- \
+	    fuzz $(PROGRAMS) $(SEED)
 
 .PHONY: coverage
 coverage: build ## lines covered in both languages; fails under 80 %

@@ -60,7 +60,7 @@ def python(module: str) -> Producer:
 
 AREAS: dict[str, list[Producer]] = {
     "blocks": [compare("blocks"), python("scripting")],
-    "evm": [python("calls")],
+    "evm": [compare("evm"), python("calls")],
     "pool": [compare("pool")],
     "recover": [
         cargo("bench", "--package", "execlayer-kernels", "--bench", "recover", "--", "--json"),

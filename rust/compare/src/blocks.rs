@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alloy_primitives::map::HashMap;
+use alloy_primitives::map::{AddressHashMap, HashMap};
 
 use evm::{BlockEnv, ChainSpec, Fork, Rules};
 use exec::{BlockOutcome, Mode, execute};
@@ -36,15 +36,13 @@ struct Work {
 /// no execution needs.
 struct Flat<'s> {
     state: &'s MemoryState,
-    slots: HashMap<(Address, U256), U256>,
+    slots: AddressHashMap<HashMap<U256, U256>>,
 }
 
 impl<'s> Flat<'s> {
     fn new(state: &'s MemoryState) -> Self {
-        let slots = state
-            .storage
-            .iter()
-            .flat_map(|(address, slots)| slots.iter().map(|(key, value)| ((*address, *key), *value)));
+        let slots = state.storage.iter();
+        let slots = slots.map(|(address, slots)| (*address, slots.iter().map(|(key, value)| (*key, *value)).collect()));
         Self { state, slots: slots.collect() }
     }
 }
@@ -54,7 +52,7 @@ impl View for Flat<'_> {
         self.state.account(address)
     }
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
-        Ok(self.slots.get(&(*address, *slot)).copied().unwrap_or_default())
+        Ok(self.slots.get(address).and_then(|slots| slots.get(slot)).copied().unwrap_or_default())
     }
     fn code(&self, hash: &B256) -> Result<Bytes, ViewError> {
         self.state.code(hash)

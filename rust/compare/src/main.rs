@@ -3,6 +3,7 @@
 //! Prints one JSON object a line for every promise (the rows of `make bench`), remarks to stderr. Every comparison
 //! checks that both sides ended in the same state before it times anything.
 
+#[cfg(feature = "batch")]
 mod batch;
 mod calls;
 mod blocks;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
             programs::rows();
             opcodes::rows();
         }
+        #[cfg(feature = "batch")]
         "batch" => match std::env::args().nth(2) {
             Some(folder) => batch::rows(folder.as_ref()),
             None => return usage(),

@@ -2,7 +2,7 @@
 
 use evm::{BlockEnv, CustomFailure, Executed, Fault, Fork, Outcome, Rejection, Rules, TransactError, transact};
 use state::{Overlay, StateDiff, View, ViewError};
-use types::{Address, B256, Bytes, Receipt, Recovered, TxKind, U256, Withdrawal, receipt};
+use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
 
 use crate::{spare, system};
 
@@ -171,6 +171,8 @@ pub struct BlockBuilder<'a> {
     pub(crate) env: &'a BlockEnv,
     pub(crate) overlay: Overlay<'a>,
     mode: Mode,
+    /// Whom the next transactions are about.
+    parties: Vec<Address>,
     /// What changed before the first transaction, until that one's diff takes it in.
     opening: StateDiff,
     pub(crate) outcome: BlockOutcome,
@@ -182,7 +184,15 @@ impl<'a> BlockBuilder<'a> {
         let mut overlay = spare::take(view);
         system::open(rules, env, &mut overlay)?;
         let opening = if mode.diffs { overlay.diff() } else { StateDiff::default() };
-        Ok(Self { rules, env, overlay, mode, opening, outcome: BlockOutcome::default() })
+        Ok(Self {
+            rules,
+            env,
+            overlay,
+            mode,
+            parties: Vec::with_capacity(2 * AHEAD),
+            opening,
+            outcome: BlockOutcome::default(),
+        })
     }
 
     pub(crate) fn reserve(&mut self, transactions: usize) {
@@ -191,17 +201,14 @@ impl<'a> BlockBuilder<'a> {
         self.overlay.reserve(2 * transactions);
     }
 
-    /// Looks up senders and recipients of what comes next. A state that cannot be read is the transaction's to find.
+    /// Looks up senders and recipients of what comes next.
     fn foresee(&mut self, transactions: &[Recovered]) {
+        self.parties.clear();
         for Recovered { transaction, sender } in transactions {
-            let recipient = match transaction.to() {
-                TxKind::Call(to) => to,
-                TxKind::Create => *sender,
-            };
-            if self.overlay.load(sender).and_then(|_| self.overlay.load(&recipient)).is_err() {
-                return;
-            }
+            self.parties.push(*sender);
+            self.parties.extend(transaction.to().to());
         }
+        self.overlay.foresee(&mut self.parties);
     }
 
     /// Executes one more transaction. One that is refused leaves the block as it was, and the next may be tried.

@@ -54,9 +54,14 @@ enum Way {
     Halt { reason: &'static str },
 }
 
-/// Reasons that stand for each other, ours first, where a halt has two: revm calls the underflow of DUP and SWAP an
-/// overflow, and RETURNDATACOPY looks at the bounds there before it is paid for.
-const SAME: [[&str; 2]; 2] = [["stack underflow", "stack overflow"], ["out of gas", "return data"]];
+/// Reasons that stand for each other, ours first, where a halt has two: revm takes an opcode's price before it looks at
+/// the stack, calls the underflow of DUP and SWAP an overflow, and looks at RETURNDATACOPY's bounds before that is paid.
+const SAME: [[&str; 2]; 4] = [
+    ["stack underflow", "stack overflow"],
+    ["stack underflow", "out of gas"],
+    ["stack overflow", "out of gas"],
+    ["out of gas", "return data"],
+];
 
 impl Way {
     fn is(&self, theirs: &Self) -> bool {
@@ -65,7 +70,9 @@ impl Way {
                 output == their && created == their_created
             }
             (Self::Revert { output }, Self::Revert { output: their }) => output == their,
-            (Self::Halt { reason }, Self::Halt { reason: their }) => reason == their || SAME.contains(&[*reason, *their]),
+            (Self::Halt { reason }, Self::Halt { reason: their }) => {
+                reason == their || SAME.contains(&[*reason, *their])
+            }
             _ => false,
         }
     }

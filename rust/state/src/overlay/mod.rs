@@ -70,6 +70,23 @@ struct AccountEntry {
     listed: bool,
 }
 
+impl AccountEntry {
+    #[inline]
+    fn new(address: Address, initial: Option<Account>) -> Self {
+        Self {
+            address,
+            current: initial,
+            initial,
+            code: None,
+            first_slot: NO_SLOT,
+            warm: 0,
+            created: 0,
+            destroyed: 0,
+            listed: false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct SlotEntry {
     account: u32,
@@ -90,6 +107,8 @@ pub struct Overlay<'v> {
     view: &'v dyn View,
     by_address: AddressHashMap<u32>,
     accounts: Vec<AccountEntry>,
+    /// What [`Overlay::foresee`] found last.
+    foreseen: Vec<Option<Account>>,
     by_slot: HashMap<(u32, U256), u32>,
     slots: Vec<SlotEntry>,
     /// Code set through this overlay.
@@ -114,6 +133,7 @@ impl<'v> Overlay<'v> {
             view,
             by_address: AddressHashMap::default(),
             accounts: Vec::new(),
+            foreseen: Vec::new(),
             by_slot: HashMap::default(),
             slots: Vec::new(),
             codes: B256HashMap::default(),
@@ -185,19 +205,24 @@ impl<'v> Overlay<'v> {
         };
         let initial = self.view.account(address)?;
         let index = u32::try_from(self.accounts.len()).expect("fewer than four billion accounts");
-        self.accounts.push(AccountEntry {
-            address: *address,
-            current: initial,
-            initial,
-            code: None,
-            first_slot: NO_SLOT,
-            warm: 0,
-            created: 0,
-            destroyed: 0,
-            listed: false,
-        });
+        self.accounts.push(AccountEntry::new(*address, initial));
         vacant.insert(index);
         Ok(AccountId(index))
+    }
+
+    /// Finds accounts that will be asked for, all in one go: between look-ups alone, none waits for the memory that
+    /// another asked for. What cannot be read is left for [`Overlay::load`] to say. Takes out those known already.
+    pub fn foresee(&mut self, addresses: &mut Vec<Address>) {
+        addresses.retain(|address| !self.by_address.contains_key(address));
+        self.foreseen.clear();
+        self.foreseen.extend(addresses.iter().map_while(|address| self.view.account(address).ok()));
+        for (address, initial) in addresses.iter().zip(&self.foreseen) {
+            // It may stand there twice.
+            if let Entry::Vacant(vacant) = self.by_address.entry(*address) {
+                vacant.insert(u32::try_from(self.accounts.len()).expect("fewer than four billion accounts"));
+                self.accounts.push(AccountEntry::new(*address, *initial));
+            }
+        }
     }
 
     /// The account as it stands; None where there is none.
