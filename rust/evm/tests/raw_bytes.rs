@@ -193,10 +193,10 @@ proptest! {
         fork in prop::sample::select(Fork::ALL.to_vec()),
     ) {
         let rules = ChainSpec::at(1, fork).rules(1, 1);
-        let world = world(code, balance);
-        let mut overlay = Overlay::new(&world);
         // A loop with more gas than a day of blocks is no use to a test.
         let tx = if tx.gas_limit() < 1 << 32 || code.len() < 3 { tx } else { limited() };
+        let world = world(code, balance);
+        let mut overlay = Overlay::new(&world);
         match transact(&rules, &block, &Recovered::new(tx.clone(), SENDER), &mut overlay) {
             Ok(executed) => prop_assert!(executed.gas_used <= tx.gas_limit()),
             Err(TransactError::Rejected(_)) => prop_assert!(overlay.diff().is_empty()),

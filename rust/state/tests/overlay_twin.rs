@@ -134,7 +134,7 @@ fn slot_of(overlay: &mut Overlay<'_>, place: u8, key: u8) -> SlotId {
 fn compare(overlay: &mut Overlay<'_>, twin: &Twin, began: &MemoryState) {
     for place in 1..6 {
         let id = account_of(overlay, place);
-        assert_eq!(overlay.account(id), twin.state.accounts.get(&address(place)), "account {place}");
+        assert_eq!(overlay.account(id), twin.state.accounts.get(&address(place)).copied(), "account {place}");
         assert_eq!(overlay.is_warm(id), twin.warm.contains(&place));
         assert_eq!(overlay.is_created(id), twin.created.contains(&place));
         assert_eq!(overlay.is_destroyed(id), twin.destroyed.contains(&place));

@@ -68,7 +68,7 @@ fn enter(frame: &mut Frame, machine: &mut Machine<'_, '_>, kind: Kind, requested
         let makes_account = if machine.rules.has(Fork::SpuriousDragon) {
             !value.is_zero() && machine.overlay.is_empty(code_account)
         } else {
-            machine.overlay.account(code_account).is_none()
+            !machine.overlay.exists(code_account)
         };
         if makes_account {
             frame.charge(schedule.call_new_account)?;
@@ -173,7 +173,7 @@ pub(super) fn selfdestruct(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> 
     let makes_account = if machine.rules.has(Fork::SpuriousDragon) {
         !balance.is_zero() && machine.overlay.is_empty(heir)
     } else {
-        machine.overlay.account(heir).is_none()
+        !machine.overlay.exists(heir)
     };
     if makes_account {
         frame.charge(schedule.selfdestruct_new_account)?;

@@ -37,7 +37,7 @@ fn apply(rules: &Rules, authorization: &SignedAuthorization, overlay: &mut Overl
     {
         return Ok(());
     }
-    if overlay.account(authority).is_some() {
+    if overlay.exists(authority) {
         overlay.refund(rules.instructions.schedule().authorization_refund as i64);
     }
     let target = authorization.address;

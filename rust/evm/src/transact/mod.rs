@@ -173,7 +173,7 @@ fn execute(
     tracer: Option<&mut dyn Tracer>,
 ) -> Result<Executed, TransactError> {
     let sender = overlay.load(&tx.sender)?;
-    let account = overlay.account(sender).copied().unwrap_or_default();
+    let account = overlay.account(sender).unwrap_or_default();
     match checks {
         Checks::Block => {
             let code = if account.has_code() { overlay.code(sender)? } else { Bytes::new() };
@@ -207,9 +207,9 @@ fn transfer(
     let gas = settle::Gas::unrefunded(terms.intrinsic_gas, terms);
     let value = tx.transaction.value();
     let cost = value + gas.fee(terms) + terms.blob_fee();
-    overlay.write(sender, |account| {
-        account.nonce += 1;
-        account.balance -= cost;
+    overlay.write(sender, |nonce, balance| {
+        *nonce += 1;
+        *balance -= cost;
     });
     overlay.credit(recipient, value);
     let outcome = Outcome::Success { output: Bytes::new(), created: None };
@@ -229,9 +229,9 @@ fn run(
     let transaction = &tx.transaction;
     let gas_price = U256::from(terms.gas_price);
     let charged = U256::from(transaction.gas_limit()) * gas_price + terms.blob_fee();
-    overlay.write(sender, |account| {
-        account.nonce += 1;
-        account.balance -= charged;
+    overlay.write(sender, |nonce, balance| {
+        *nonce += 1;
+        *balance -= charged;
     });
     overlay.warm(sender);
     if rules.has(Fork::Shanghai) {

@@ -1,16 +1,16 @@
 //! What came of it: the diff of one transaction, read off the journal, and of everything, read off the arenas.
 
 use alloy_primitives::map::HashMap;
-use types::{Account, EMPTY_CODE_HASH, U256};
+use types::U256;
 
-use super::{Overlay, journal::Undo};
+use super::{Overlay, held::Held, journal::Undo};
 use crate::{AccountDiff, SlotDiff, StateDiff};
 
 impl Overlay<'_> {
     /// What the transaction that [`Overlay::begin`] opened has changed so far.
     pub fn transaction_diff(&self) -> StateDiff {
         // The first entry for each place holds what it was before the transaction.
-        let mut before: HashMap<u32, Option<Account>> = HashMap::default();
+        let mut before: HashMap<u32, Held> = HashMap::default();
         let mut slots: HashMap<u32, HashMap<u32, U256>> = HashMap::default();
         for undo in &self.journal {
             match undo {
@@ -27,7 +27,7 @@ impl Overlay<'_> {
         for account in slots.keys() {
             before.entry(*account).or_insert(self.accounts[*account as usize].current);
         }
-        let mut changes: Vec<(u32, Option<Account>)> = before.into_iter().collect();
+        let mut changes: Vec<(u32, Held)> = before.into_iter().collect();
         changes.sort_unstable_by_key(|(account, _)| self.accounts[*account as usize].address);
         let mut sink = Sink::with_capacity(self, changes.len());
         for (account, before) in changes {
@@ -84,20 +84,17 @@ impl<'a, 'v> Sink<'a, 'v> {
         Self { overlay, diff: StateDiff { accounts: Vec::with_capacity(accounts), codes: Vec::new() } }
     }
 
-    fn push(&mut self, account: u32, before: Option<Account>, mut slots: Vec<SlotDiff>) {
+    fn push(&mut self, account: u32, before: Held, mut slots: Vec<SlotDiff>) {
         let entry = &self.overlay.accounts[account as usize];
         slots.retain(|slot| slot.before != slot.after);
         if before == entry.current && slots.is_empty() {
             return;
         }
         slots.sort_unstable_by_key(|slot| slot.key);
-        let hash = entry.current.map_or(EMPTY_CODE_HASH, |account| account.code_hash);
-        if before.is_none_or(|account| account.code_hash != hash)
-            && let Some(code) = self.overlay.codes.get(&hash)
-        {
-            self.diff.codes.push((hash, code.clone()));
-        }
-        self.diff.accounts.push((entry.address, AccountDiff { before, after: entry.current, slots }));
+        let codes = &self.overlay.codes;
+        self.diff.codes.extend(codes.news(&before, &entry.current));
+        let (before, after) = (codes.account(&before), codes.account(&entry.current));
+        self.diff.accounts.push((entry.address, AccountDiff { before, after, slots }));
     }
 
     fn finish(mut self) -> StateDiff {

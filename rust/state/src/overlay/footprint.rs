@@ -13,7 +13,7 @@ use std::{cell::RefCell, ops::Range};
 
 use types::U256;
 
-use super::{AccountId, Overlay, SlotId};
+use super::{AccountId, Overlay, SlotId, held::Held};
 
 /// What was done with an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -228,8 +228,7 @@ impl Overlay<'_> {
             footprints.add(place, touch);
             footprints.entries[index].credit = match place {
                 Place::Account(account) if touch.is_credit() => {
-                    let held = self.accounts[account.0 as usize].current;
-                    held.map_or(U256::ZERO, |account| account.balance).wrapping_sub(before)
+                    self.accounts[account.0 as usize].current.balance.wrapping_sub(before)
                 }
                 _ => U256::ZERO,
             };
@@ -290,7 +289,6 @@ impl Overlay<'_> {
         }
         for (entry, _) in self.accounts.iter_mut().zip(&reset).filter(|(_, reset)| **reset) {
             entry.current = entry.initial;
-            entry.code = None;
         }
         for (transaction, undone) in undone.iter().copied().enumerate() {
             for index in footprints.range(transaction) {
@@ -304,13 +302,15 @@ impl Overlay<'_> {
                 if credit.is_zero() || reset[account.0 as usize] == undone {
                     continue;
                 }
-                let balance = &mut entry.current.get_or_insert_default().balance;
+                let balance = &mut entry.current.sprung_up().balance;
                 *balance = if undone { balance.wrapping_sub(credit) } else { balance.wrapping_add(credit) };
             }
         }
-        for entry in self.accounts.iter_mut().filter(|entry| entry.initial.is_none()) {
+        for entry in self.accounts.iter_mut().filter(|entry| !entry.initial.exists()) {
             // It sprang up from credits that went.
-            entry.current = entry.current.filter(|account| !account.is_empty());
+            if entry.current.is_empty() {
+                entry.current = Held::NOTHING;
+            }
         }
     }
 
@@ -319,7 +319,7 @@ impl Overlay<'_> {
     }
 
     fn held(&self, id: AccountId) -> U256 {
-        self.accounts[id.0 as usize].current.map_or(U256::ZERO, |account| account.balance)
+        self.accounts[id.0 as usize].current.balance
     }
 
     #[inline]

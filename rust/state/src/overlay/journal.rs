@@ -3,14 +3,14 @@
 //! The journal is also the record of the transaction: which accounts it touched, created and destroyed, and what
 //! everything held before, is read off it at the end.
 
-use types::{Account, U256};
+use types::U256;
 
-use super::{AccountId, Checkpoint, Overlay, RIPEMD, Touch};
+use super::{AccountId, Checkpoint, Overlay, RIPEMD, Touch, held::Held};
 use crate::ViewError;
 
 #[derive(Clone, Debug)]
 pub(super) enum Undo {
-    Account { account: u32, previous: Option<Account> },
+    Account { account: u32, previous: Held },
     Touch { account: u32 },
     Warm { account: u32 },
     Created { account: u32 },
@@ -65,10 +65,6 @@ impl Overlay<'_> {
             match self.journal.pop().expect("longer than `length`") {
                 Undo::Account { account, previous } => {
                     let entry = &mut self.accounts[account as usize];
-                    let hash = |account: &Option<Account>| account.map(|account| account.code_hash);
-                    if hash(&entry.current) != hash(&previous) {
-                        entry.code = None;
-                    }
                     entry.current = previous;
                     self.ripemd_touched |= entry.address == RIPEMD;
                 }
@@ -108,8 +104,8 @@ impl Overlay<'_> {
 
     fn settle_touched(&mut self, account: u32, empty: EmptyAccounts) -> Result<(), ViewError> {
         let entry = &self.accounts[account as usize];
-        if empty == EmptyAccounts::Cleared && entry.current.as_ref().is_some_and(Account::is_empty) {
-            if entry.initial.is_some() {
+        if empty == EmptyAccounts::Cleared && entry.current.exists() && entry.current.is_empty() {
+            if entry.initial.exists() {
                 self.wipe(account)?;
             } else {
                 // It sprang up and goes again, which is nobody else's concern: their credits make it anew.
@@ -128,7 +124,7 @@ impl Overlay<'_> {
     fn take_away(&mut self, account: u32) -> Result<U256, ViewError> {
         // Slots that nobody asked for yet must be known, or the diff could not tell what they held.
         let entry = &self.accounts[account as usize];
-        if entry.initial.is_some() {
+        if entry.initial.exists() {
             for (key, value) in self.view.slots(&entry.address)? {
                 if !self.by_slot.contains_key(&(account, key)) {
                     self.insert_slot(account, key, value);
@@ -140,12 +136,9 @@ impl Overlay<'_> {
             self.set_slot(super::SlotId(next), U256::ZERO);
             next = self.slots[next as usize].next;
         }
-        let balance = self.accounts[account as usize].current.map_or(U256::ZERO, |account| account.balance);
+        let balance = self.accounts[account as usize].current.balance;
         // A write first: it journals the account and lists it as changed.
-        self.change(AccountId(account), |_| {});
-        let entry = &mut self.accounts[account as usize];
-        entry.current = None;
-        entry.code = None;
+        *self.change(AccountId(account)) = Held::NOTHING;
         Ok(balance)
     }
 }

@@ -16,13 +16,15 @@
 
 mod diff;
 mod footprint;
+mod held;
 mod journal;
 
-use alloy_primitives::map::{AddressHashMap, B256HashMap, Entry, HashMap};
+use alloy_primitives::map::{AddressHashMap, Entry, HashMap};
 use types::{Account, Address, B256, Bytes, EMPTY_CODE_HASH, Log, U256, keccak256};
 
 use crate::{View, ViewError};
 use footprint::Tracking;
+use held::{Codes, Held};
 use journal::Undo;
 
 pub use footprint::{Clash, Footprint, Footprints, Place, Touch};
@@ -55,11 +57,9 @@ pub struct Checkpoint {
 #[derive(Clone, Debug)]
 struct AccountEntry {
     address: Address,
-    current: Option<Account>,
+    current: Held,
     /// As the view has it.
-    initial: Option<Account>,
-    /// Code behind `current`, once somebody asked.
-    code: Option<Bytes>,
+    initial: Held,
     /// Head of the list of this account's slots.
     first_slot: u32,
     /// Stamps of the transaction for which each is true.
@@ -72,12 +72,11 @@ struct AccountEntry {
 
 impl AccountEntry {
     #[inline]
-    fn new(address: Address, initial: Option<Account>) -> Self {
+    fn new(address: Address, initial: Held) -> Self {
         Self {
             address,
             current: initial,
             initial,
-            code: None,
             first_slot: NO_SLOT,
             warm: 0,
             created: 0,
@@ -111,8 +110,7 @@ pub struct Overlay<'v> {
     foreseen: Vec<Option<Account>>,
     by_slot: HashMap<(u32, U256), u32>,
     slots: Vec<SlotEntry>,
-    /// Code set through this overlay.
-    codes: B256HashMap<Bytes>,
+    codes: Codes,
     transient: HashMap<(u32, U256), U256>,
     journal: Vec<Undo>,
     /// Accounts that were written at least once, or whose slots were.
@@ -136,7 +134,7 @@ impl<'v> Overlay<'v> {
             foreseen: Vec::new(),
             by_slot: HashMap::default(),
             slots: Vec::new(),
-            codes: B256HashMap::default(),
+            codes: Codes::new(),
             transient: HashMap::default(),
             journal: Vec::new(),
             changed: Vec::new(),
@@ -203,7 +201,7 @@ impl<'v> Overlay<'v> {
             Entry::Occupied(found) => return Ok(AccountId(*found.get())),
             Entry::Vacant(vacant) => vacant,
         };
-        let initial = self.view.account(address)?;
+        let initial = self.codes.hold(self.view.account(address)?);
         let index = u32::try_from(self.accounts.len()).expect("fewer than four billion accounts");
         self.accounts.push(AccountEntry::new(*address, initial));
         vacant.insert(index);
@@ -220,16 +218,23 @@ impl<'v> Overlay<'v> {
             // It may stand there twice.
             if let Entry::Vacant(vacant) = self.by_address.entry(*address) {
                 vacant.insert(u32::try_from(self.accounts.len()).expect("fewer than four billion accounts"));
-                self.accounts.push(AccountEntry::new(*address, *initial));
+                self.accounts.push(AccountEntry::new(*address, self.codes.hold(*initial)));
             }
         }
     }
 
     /// The account as it stands; None where there is none.
     #[inline]
-    pub fn account(&self, id: AccountId) -> Option<&Account> {
+    pub fn account(&self, id: AccountId) -> Option<Account> {
         self.note(id, Touch::READ);
-        self.entry(id).current.as_ref()
+        self.codes.account(&self.entry(id).current)
+    }
+
+    /// Whether there is an account.
+    #[inline]
+    pub fn exists(&self, id: AccountId) -> bool {
+        self.note(id, Touch::READ);
+        self.entry(id).current.exists()
     }
 
     /// Whose account this is.
@@ -242,34 +247,34 @@ impl<'v> Overlay<'v> {
     #[inline]
     pub fn balance(&self, id: AccountId) -> U256 {
         self.note(id, Touch::READ_BALANCE);
-        self.entry(id).current.map_or(U256::ZERO, |account| account.balance)
+        self.entry(id).current.balance
     }
 
     /// Its nonce; zero where there is no account.
     #[inline]
     pub fn nonce(&self, id: AccountId) -> u64 {
         self.note(id, Touch::READ_NONCE);
-        self.entry(id).current.map_or(0, |account| account.nonce)
+        self.entry(id).current.nonce
     }
 
     /// Hash of its code; that of no bytes where there is no account.
     #[inline]
     pub fn code_hash(&self, id: AccountId) -> B256 {
         self.note(id, Touch::READ_CODE);
-        self.entry(id).current.map_or(EMPTY_CODE_HASH, |account| account.code_hash)
+        self.codes.hash(&self.entry(id).current)
     }
 
     /// Whether it has code.
     #[inline]
     pub fn has_code(&self, id: AccountId) -> bool {
         self.note(id, Touch::READ_CODE);
-        self.entry(id).current.as_ref().is_some_and(Account::has_code)
+        self.entry(id).current.has_code()
     }
 
     /// No account, or one that EIP-161 calls empty.
     #[inline]
     pub fn is_empty(&self, id: AccountId) -> bool {
-        let empty = self.entry(id).current.as_ref().is_none_or(Account::is_empty);
+        let empty = self.entry(id).current.is_empty();
         // What is not empty stays so unless it is wiped.
         self.note(id, if empty { Touch::READ } else { Touch::READ_CODE });
         empty
@@ -277,18 +282,9 @@ impl<'v> Overlay<'v> {
 
     /// Its code.
     pub fn code(&mut self, id: AccountId) -> Result<Bytes, ViewError> {
-        let entry = &self.accounts[id.0 as usize];
-        if let Some(code) = &entry.code {
-            return Ok(code.clone());
-        }
-        let hash = self.code_hash(id);
-        let code = match self.codes.get(&hash) {
-            _ if hash == EMPTY_CODE_HASH => Bytes::new(),
-            Some(code) => code.clone(),
-            None => self.view.code(&hash)?,
-        };
-        self.accounts[id.0 as usize].code = Some(code.clone());
-        Ok(code)
+        self.note(id, Touch::READ_CODE);
+        let view = self.view;
+        self.codes.bytes(&self.accounts[id.0 as usize].current, |hash| view.code(hash))
     }
 
     /// Marks the account as accessed in this transaction; true if it was cold.
@@ -322,17 +318,16 @@ impl<'v> Overlay<'v> {
     #[inline]
     pub fn credit(&mut self, id: AccountId, value: U256) {
         self.note(id, Touch::CREDIT);
-        self.change(id, |account| account.balance = account.balance.wrapping_add(value));
+        let held = self.change(id);
+        held.balance = held.balance.wrapping_add(value);
     }
 
     /// Takes from the balance. The caller has seen that it suffices.
     #[inline]
     pub fn debit(&mut self, id: AccountId, value: U256) {
         self.note(id, Touch::WRITE_BALANCE);
-        self.change(id, |account| {
-            account.balance =
-                account.balance.checked_sub(value).expect("the caller has seen that the balance suffices");
-        });
+        let held = self.change(id);
+        held.balance = held.balance.checked_sub(value).expect("the caller has seen that the balance suffices");
     }
 
     /// Takes from the balance what nobody gets: [`Overlay::settle`] counts it. The caller has seen that it suffices.
@@ -360,38 +355,37 @@ impl<'v> Overlay<'v> {
 
     /// Changes nonce and balance together, with one journal entry.
     #[inline]
-    pub fn write(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) {
+    pub fn write(&mut self, id: AccountId, change: impl FnOnce(&mut u64, &mut U256)) {
         self.note(id, Touch::WRITE_BALANCE.and(Touch::WRITE_NONCE));
-        self.change(id, change);
+        let held = self.change(id);
+        change(&mut held.nonce, &mut held.balance);
     }
 
-    /// What every write of an account comes down to.
+    /// What every write of an account begins with: it is journaled, listed as changed, and springs up where there was
+    /// none.
     #[inline]
-    fn change(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) {
+    fn change(&mut self, id: AccountId) -> &mut Held {
         let entry = &mut self.accounts[id.0 as usize];
         self.journal.push(Undo::Account { account: id.0, previous: entry.current });
-        change(entry.current.get_or_insert_default());
         if !entry.listed {
             entry.listed = true;
             self.changed.push(id.0);
         }
+        entry.current.sprung_up()
     }
 
     /// Sets the nonce.
     pub fn set_nonce(&mut self, id: AccountId, nonce: u64) {
         self.note(id, Touch::WRITE_NONCE);
-        self.change(id, |account| account.nonce = nonce);
+        self.change(id).nonce = nonce;
     }
 
     /// Sets the code (creation, or a delegation); empty code takes it away.
     pub fn set_code(&mut self, id: AccountId, code: Bytes) {
         let hash = if code.is_empty() { EMPTY_CODE_HASH } else { keccak256(&code) };
         self.note(id, Touch::WRITE_CODE);
-        self.change(id, |account| account.code_hash = hash);
-        self.accounts[id.0 as usize].code = Some(code.clone());
-        if hash != EMPTY_CODE_HASH {
-            self.codes.insert(hash, code);
-        }
+        self.change(id);
+        self.codes.set(&mut self.accounts[id.0 as usize].current, hash, code);
     }
 
     /// Marks the account as created in this transaction.
@@ -437,7 +431,7 @@ impl<'v> Overlay<'v> {
         }
         let entry = &self.accounts[id.0 as usize];
         // What did not exist has no storage: creations read nothing from the view.
-        let initial = if entry.initial.is_none() { U256::ZERO } else { self.view.storage(&entry.address, key)? };
+        let initial = if !entry.initial.exists() { U256::ZERO } else { self.view.storage(&entry.address, key)? };
         let slot = SlotId(self.insert_slot(id.0, *key, initial));
         self.note_slot(slot, Touch::READ_SLOT);
         Ok(slot)
@@ -517,7 +511,7 @@ impl<'v> Overlay<'v> {
             return Ok(true);
         }
         let entry = self.entry(id);
-        if entry.initial.is_none() || !self.view.has_storage(&entry.address)? {
+        if !entry.initial.exists() || !self.view.has_storage(&entry.address)? {
             return Ok(false);
         }
         let held = self.view.slots(&entry.address)?;
