@@ -22,7 +22,8 @@ fn blocks_come_out_as_their_headers_say() {
     for archive in ARCHIVES {
         let files = fixtures.files(archive, |name| !name.contains("/state_tests/"));
         let results: Vec<Result<usize, String>> = files
-            .par_iter()
+            .iter()
+            .par_bridge()
             .flat_map_iter(|(path, json)| {
                 let tests: Value = serde_json::from_slice(json).expect("JSON");
                 let tests = tests.as_object().expect("tests by name").clone();

@@ -24,8 +24,10 @@ fn state_tests_come_out_as_all_clients_agreed() {
     let mut failures = 0;
     for (archive, part, floor) in ARCHIVES {
         let files = fixtures.files(archive, |name| name.contains(part));
+        // Handed out one by one, in this order.
         let report = files
-            .par_iter()
+            .iter()
+            .par_bridge()
             .map(|(path, json)| {
                 let mut report = run(json, &filter).unwrap_or_else(|error| panic!("{path}: {error}"));
                 for failure in &mut report.failed {

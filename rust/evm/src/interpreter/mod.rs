@@ -225,8 +225,12 @@ pub(crate) fn length(word: U256) -> Result<usize, Exit> {
 /// else by the plain loop.
 pub(crate) fn run(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Exit {
     if frame.analysed {
-        let code = frame.code.clone();
-        if let Some(exit) = code.program().and_then(|program| blocks::run(frame, machine, program)) {
+        let program = std::ptr::from_ref(frame.code.program().expect("laid out before the frame began"));
+        // SAFETY: the program lives as long as the code, which the frame holds; nothing replaces a running frame's code.
+        // Holding it here as well would count it up and down at each call and return.
+        #[allow(unsafe_code)]
+        let program = unsafe { &*program };
+        if let Some(exit) = blocks::run(frame, machine, program) {
             return exit;
         }
         frame.analysed = false;
