@@ -24,8 +24,7 @@ pub fn rows(folder: &Path) {
         world.set_storage(token, slot.parse().expect("a number"), value.parse().expect("a number"));
     }
     let inputs: Vec<Bytes> = read("calls.txt").lines().map(|line| line.parse().expect("hex")).collect();
-    let block =
-        BlockEnv { number: 1, timestamp: 1, gas_limit: 30_000_000, base_fee: Some(0), ..BlockEnv::default() };
+    let block = BlockEnv { number: 1, timestamp: 1, gas_limit: 30_000_000, base_fee: Some(0), ..BlockEnv::default() };
     let desk = Desk::new(&ChainSpec::at(1, Fork::Osaka), block, None, Arc::new(world));
     let mut least = Duration::MAX;
     let mut sum = U256::ZERO;

@@ -5,9 +5,9 @@
 
 #[cfg(feature = "batch")]
 mod batch;
-mod calls;
 mod blocks;
 mod call;
+mod calls;
 mod contracts;
 mod fuzz;
 mod opcodes;
