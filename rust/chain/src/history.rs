@@ -28,8 +28,8 @@ impl Layer {
     }
 }
 
-/// The state after a block, frozen. Reads as a [`View`] and as [`TrieNodes`], until the work within which it was made is
-/// asked to stop.
+/// The state after a block, frozen. Reads as a [`View`] and as [`TrieNodes`], until the work within which it was made, or
+/// is read, is asked to stop.
 #[derive(Clone)]
 pub struct BlockState {
     id: BlockId,
@@ -113,7 +113,7 @@ impl std::fmt::Debug for BlockState {
 
 impl View for BlockState {
     fn account(&self, address: &Address) -> Result<Option<Account>, ViewError> {
-        self.stop.check()?;
+        self.check()?;
         match self.layers.iter().find_map(|layer| layer.diff.account(address)) {
             Some(change) => Ok(change.after),
             None => self.base.account(address),
@@ -121,7 +121,7 @@ impl View for BlockState {
     }
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
-        self.stop.check()?;
+        self.check()?;
         for layer in &self.layers {
             let Some(change) = layer.diff.account(address) else { continue };
             if let Ok(index) = change.slots.binary_search_by_key(slot, |entry| entry.key) {
@@ -163,13 +163,14 @@ impl View for BlockState {
     }
 
     fn check(&self) -> Result<(), Stopped> {
-        self.stop.check()
+        // Who reads it may work on another thread than who made it, or long after.
+        self.stop.check().and_then(|()| Stop::check_current())
     }
 }
 
 impl TrieNodes for BlockState {
     fn node(&self, key: &NodeKey) -> Result<Option<Bytes>, LedgerError> {
-        self.stop.check()?;
+        self.check()?;
         match self.layers.iter().find_map(|layer| layer.node(key)) {
             Some(node) => Ok(node.clone()),
             None => self.base.node(key),

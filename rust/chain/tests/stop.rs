@@ -63,11 +63,13 @@ fn endless_work_on_any_thread_is_stopped_and_leaves_no_trace() {
     chain.submit(vec![sent(0, ENDLESS, GAS)]);
     let before = shown(&chain);
     let call = CallRequest { to: Some(ENDLESS), ..CallRequest::default() };
+    let kept = desk(&chain);
     type Work<'a> = Box<dyn FnOnce() -> bool + Send + 'a>;
     let works: Vec<Work<'_>> = vec![
         Box::new(|| says_stopped(chain.mine(MineOptions::at(1)).unwrap_err())),
         Box::new(|| says_stopped(chain.mine_batch(vec![sent(0, ENDLESS, GAS)], MineOptions::at(1)).unwrap_err())),
         Box::new(|| says_stopped(desk(&chain).call(&call).unwrap_err())),
+        Box::new(|| says_stopped(kept.call(&call).unwrap_err())),
         Box::new(|| says_stopped(desk(&chain).estimate_gas(&call).unwrap_err())),
     ];
     for work in works {

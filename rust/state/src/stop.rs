@@ -1,9 +1,9 @@
 //! Asking work to stop that takes longer than somebody is willing to wait.
 //!
 //! Whoever starts the work makes a [`Stop`], runs the work [`within`](Stop::within) it, and may [`ask`](Stop::ask) from
-//! any thread. As a cancel scope of Trio does, it surrounds calls instead of going through each one's arguments: what
-//! makes a state to be read takes [`Stop::current`] with it, and that state answers [`ViewError::Stopped`] from then
-//! on. So it reaches execution on any thread the way an unreadable disk does, and leaves as little: nothing.
+//! any thread. As a cancel scope of Trio does, it surrounds calls instead of going through each one's arguments: a
+//! state asks the one around its reader, and the one within which it was made, and answers [`ViewError::Stopped`] from
+//! then on. So it reaches execution on any thread the way an unreadable disk does, and leaves as little: nothing.
 //!
 //! [`ViewError::Stopped`]: crate::ViewError::Stopped
 
@@ -43,6 +43,14 @@ impl Stop {
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         let _surrounding = Surrounding(CURRENT.replace(self.clone()));
         work()
+    }
+
+    /// [`check`](Self::check) of the one within which this thread works.
+    ///
+    /// # Errors
+    /// [`Stopped`] once it was asked.
+    pub fn check_current() -> Result<(), Stopped> {
+        CURRENT.with_borrow(Self::check)
     }
 
     /// Asks the work to stop; it does so at the next place where nothing is left half done.
@@ -92,6 +100,7 @@ mod tests {
                 assert_eq!(Stop::current().check(), Err(Stopped));
             });
             assert!(Stop::current().is_asked());
+            assert_eq!(Stop::check_current(), Err(Stopped));
         });
         assert!(!Stop::current().is_asked());
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use evm::{Executed, HaltReason, Outcome, Rejection};
-use state::Overlay;
+use state::{Overlay, Stop};
 
 use super::{CallError, CallRequest, Desk, Stoppable};
 use crate::spare;
@@ -199,10 +199,12 @@ impl Desk {
             }
             spare::put(overlay);
         };
+        let stop = Stop::current();
+        let helping = || stop.within(work);
         thread::scope(|scope| {
             for _ in 1..threads {
                 // A thread that cannot be had is one less.
-                let _ = thread::Builder::new().spawn_scoped(scope, work);
+                let _ = thread::Builder::new().spawn_scoped(scope, helping);
             }
             work();
         });
