@@ -96,7 +96,7 @@ fmt: build ## format everything
 # ---- measure --------------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: build ## promises against rivals: make bench AREA=blocks|evm|pool|recover|rpc|state|all
+bench: build ## promises against rivals: make bench AREA=blocks|evm|orders|pool|recover|rpc|state|all
 	$(BIN)/python -m asv_bench.promises $(AREA) $(ARGS)
 
 # ---- hand out -------------------------------------------------------------------------------------------------------

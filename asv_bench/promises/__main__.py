@@ -61,6 +61,7 @@ def python(module: str) -> Producer:
 AREAS: dict[str, list[Producer]] = {
     "blocks": [compare("blocks"), python("scripting")],
     "evm": [compare("evm"), python("calls")],
+    "orders": [cargo("bench", "--package", "execlayer-orders", "--bench", "promises", "--", "--json")],
     "pool": [compare("pool")],
     "recover": [
         cargo("bench", "--package", "execlayer-kernels", "--bench", "recover", "--", "--json"),

@@ -745,3 +745,65 @@ class StoreIo(StoreError):
     action: str
     path: str
     reason: str
+
+
+# ---- orders ---------------------------------------------------------------------------------------------------------
+
+
+class JournalError(ExeclayerError):
+    """The journal of an order engine can't be used."""
+
+
+class JournalIo(JournalError):
+    """The system said no."""
+
+    action: str
+    path: str
+    reason: str
+
+
+class JournalDamaged(JournalError):
+    """A record is damaged, and intact ones stand behind it."""
+
+    path: str
+    offset: int
+
+
+class JournalForeign(JournalError):
+    """A file belongs to another chain, or one before it is missing."""
+
+    path: str
+    chain_id: int
+    first: int
+
+
+class JournalMalformed(JournalError):
+    """A record is not what its type says."""
+
+    seq: int
+    left: int
+
+
+class JournalDiverged(JournalError):
+    """A replay came to another decision than the one that was written."""
+
+    seq: int
+    expected: str
+    actual: str
+
+
+class JournalUnconfigured(JournalError):
+    """A journal does not start with a configuration."""
+
+    seq: int
+
+
+class SenderInUse(JournalError):
+    """Another engine of this host uses a sender's key."""
+
+    sender: str
+    chain_id: int
+
+
+class JournalStopped(JournalError):
+    """It could not be written before, and the engine has stopped."""

@@ -50,7 +50,7 @@ impl Engine {
         auth: AuthKeys,
     ) -> Result<Self, JournalError> {
         let chain_id = config.chain_id;
-        let replay = Mutex::new(Replay::new(signer, wiring));
+        let replay = Mutex::new(Replay::new(signer, wiring, false));
         let held = || replay.lock().unwrap_or_else(PoisonError::into_inner);
         let mut journal = Journal::open(
             folder,
@@ -241,23 +241,34 @@ impl Signer for Recorded {
     }
 }
 
+/// Replays a whole journal from its first record, signs everything again, and compares every decision and every signed
+/// byte with what is written. Gives the core that comes out; None where nothing is written. Changes nothing.
+pub fn verify(folder: &Path, chain_id: u64, signer: Box<dyn Signer>) -> Result<Option<Core>, JournalError> {
+    let mut replay = Replay::new(signer, Wiring::default(), true);
+    Journal::read(folder, chain_id, |record| replay.take(record))?;
+    replay.finish()?;
+    Ok(replay.core)
+}
+
 /// A journal's records on their way through a new core.
-pub struct Replay {
+struct Replay {
     core: Option<Core>,
     parts: Option<(Wiring, Box<dyn Signer>)>,
     written: Signatures,
+    /// Whether the wallet signs everything again.
+    resign: bool,
     group: Option<Record>,
     notes: Vec<Note>,
     last_mono: u64,
 }
 
 impl Replay {
-    /// Nothing read yet. With a wallet that signs as it did, `resign` makes every signature again and compares it.
-    pub fn new(wallet: Box<dyn Signer>, wiring: Wiring) -> Self {
+    fn new(wallet: Box<dyn Signer>, wiring: Wiring, resign: bool) -> Self {
         Self {
             core: None,
             parts: Some((wiring, wallet)),
             written: Signatures::default(),
+            resign,
             group: None,
             notes: Vec::new(),
             last_mono: 0,
@@ -274,7 +285,7 @@ impl Replay {
     }
 
     /// Takes the next record.
-    pub fn take(&mut self, record: Record) -> Result<(), JournalError> {
+    fn take(&mut self, record: Record) -> Result<(), JournalError> {
         self.last_mono = record.mono_ns;
         match record.entry {
             Entry::Snapshot => {}
@@ -311,7 +322,7 @@ impl Replay {
             }
             _ => return Err(JournalError::NoConfiguration { seq: group.seq }),
         };
-        let signatures = written.iter().filter_map(|note| match note {
+        let signatures = written.iter().filter(|_| !self.resign).filter_map(|note| match note {
             Note::Signed { raw, .. } => {
                 let signature = Transaction::from_bytes(raw).map(|signed| *signed.signature());
                 Some(signature.ok())
@@ -335,7 +346,7 @@ impl Replay {
     }
 
     /// After the last record: the decisions that a crash cut off.
-    pub fn finish(&mut self) -> Result<Vec<Note>, JournalError> {
+    fn finish(&mut self) -> Result<Vec<Note>, JournalError> {
         let missing = self.play()?.unwrap_or_default();
         self.group = None;
         Ok(missing)
@@ -350,10 +361,5 @@ impl Replay {
             (None, Some((wiring, wallet))) => (Core::new(config.clone(), wiring, wallet), true),
             (None, None) => unreachable!("a core is made of the parts"),
         }
-    }
-
-    /// The core that came out, once all records were taken; None where there were none.
-    pub fn core(&self) -> Option<&Core> {
-        self.core.as_ref()
     }
 }

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod lanes;
 pub mod order;
 pub mod outbox;
+pub mod receipts;
 pub mod replies;
 pub mod sign;
 pub mod states;

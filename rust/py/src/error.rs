@@ -21,6 +21,7 @@ use chain::{
     store::snapshot::{SnapshotError, SnapshotFault},
     types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
 };
+use orders::journal::JournalError;
 use pyo3::{
     prelude::*,
     sync::PyOnceLock,
@@ -173,6 +174,8 @@ attributes! {
     u64: value, py => Ok(value.into_pyobject(py)?.into_any());
     u128: value, py => Ok(value.into_pyobject(py)?.into_any());
     usize: value, py => Ok(value.into_pyobject(py)?.into_any());
+    std::path::PathBuf: value, py => Ok(value.display().to_string().into_pyobject(py)?.into_any());
+    std::io::Error: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     String: value, py => Ok(value.into_pyobject(py)?.into_any());
     &'static str: value, py => Ok(value.into_pyobject(py)?.into_any());
     U256: value, py => int(py, *value);
@@ -352,6 +355,16 @@ reasons! {
         RootError::AccountBefore { .. } | RootError::SlotBefore { .. } | RootError::StorageLeft { .. } => TrieMismatch(),
     } => {
         RootError::Ledger(inner) => inner,
+    }
+    JournalError {
+        JournalError::Io { action, path, reason } => JournalIo(action, path, reason),
+        JournalError::Damaged { path, offset } => JournalDamaged(path, offset),
+        JournalError::Foreign { path, chain_id, first } => JournalForeign(path, chain_id, first),
+        JournalError::Malformed { seq, left } => JournalMalformed(seq, left),
+        JournalError::Diverged { seq, expected, actual } => JournalDiverged(seq, expected, actual),
+        JournalError::NoConfiguration { seq } => JournalUnconfigured(seq),
+        JournalError::SenderInUse { sender, chain_id } => SenderInUse(sender, chain_id),
+        JournalError::Stopped => JournalStopped(),
     }
     LedgerError {
         LedgerError::InUse { path, pid } => StoreInUse(path, pid),

@@ -11,6 +11,7 @@ mod heads;
 mod key;
 mod log;
 mod mined;
+mod orders;
 mod outcome;
 mod receipt;
 mod rpc;
@@ -36,6 +37,7 @@ mod core {
         key::PyKey,
         log::PyLog,
         mined::PyMined,
+        orders::{PyOrderEngine, order_states, order_transitions},
         outcome::PyOutcome,
         receipt::PyReceipt,
         rpc::{PyRpc, PySession},

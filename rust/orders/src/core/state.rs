@@ -353,6 +353,11 @@ impl State {
         self.halted
     }
 
+    /// The transaction that a request carries, as long as it was not answered.
+    pub fn sent_hash(&self, request: u64) -> Option<B256> {
+        self.requests.get(&request).map(|request| request.hash)
+    }
+
     /// Whether a hash was signed here and is not final.
     pub fn knows(&self, hash: &B256) -> bool {
         self.hashes.contains_key(hash)

@@ -66,7 +66,54 @@ fn segments(folder: &Path) -> Result<Vec<u64>, JournalError> {
     Ok(all)
 }
 
+/// Where the journal ends: the last segment, how many of its bytes are good, the number of the next record.
+type End = (PathBuf, usize, u64);
+
+/// Gives every record from `from` on to `each`; None where there is no segment.
+fn scan(
+    folder: &Path,
+    chain_id: u64,
+    from: u64,
+    each: &mut dyn FnMut(Record) -> Result<(), JournalError>,
+) -> Result<Option<End>, JournalError> {
+    let all = segments(folder)?;
+    let skip = all.partition_point(|first| *first <= from).saturating_sub(1);
+    let needed = &all[skip.min(all.len())..];
+    let mut open = None;
+    for (index, first) in needed.iter().enumerate() {
+        let path = segment_path(folder, *first);
+        let is_last = index + 1 == needed.len();
+        let expected = open.as_ref().map_or(*first, |(_, _, next): &End| *next);
+        let bytes = fs::read(&path).map_err(JournalError::io("read", &path))?;
+        let whole = head(chain_id, *first);
+        let torn_head = is_last && bytes.len() < HEAD && whole.starts_with(&bytes);
+        if !torn_head && !bytes.starts_with(&whole) || *first != expected || *first > from && index == 0 {
+            return Err(JournalError::Foreign { path, chain_id, first: expected });
+        }
+        let mut scan = Scan::new(bytes.get(HEAD..).unwrap_or_default(), *first);
+        while let Some(record) = scan.advance()? {
+            if record.seq >= from {
+                each(record)?;
+            }
+        }
+        if !scan.is_done() && (!is_last || scan.is_followed()) {
+            return Err(JournalError::Damaged { path, offset: (HEAD + scan.offset) as u64 });
+        }
+        open = Some((path, if torn_head { 0 } else { HEAD + scan.offset }, scan.next));
+    }
+    Ok(open)
+}
+
 impl Journal {
+    /// Gives all records of a folder to `each`, from the first one on, and changes nothing.
+    pub fn read(
+        folder: &Path,
+        chain_id: u64,
+        mut each: impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        scan(folder, chain_id, 1, &mut each).map(drop)
+    }
+
     /// Opens a folder, which is made if need be: its newest intact snapshot, and every record after that, in order, given
     /// to `each`. A torn tail is cut.
     pub fn open(
@@ -80,31 +127,7 @@ impl Journal {
         let snapshot = Snapshot::newest(folder, chain_id)?;
         let from = snapshot.as_ref().map_or(1, |snapshot| snapshot.seq + 1);
         begin(snapshot)?;
-        let all = segments(folder)?;
-        let skip = all.partition_point(|first| *first <= from).saturating_sub(1);
-        let needed = &all[skip.min(all.len())..];
-        let mut open = None;
-        for (index, first) in needed.iter().enumerate() {
-            let path = segment_path(folder, *first);
-            let is_last = index + 1 == needed.len();
-            let expected = open.as_ref().map_or(*first, |(_, _, next): &(PathBuf, usize, u64)| *next);
-            let bytes = fs::read(&path).map_err(JournalError::io("read", &path))?;
-            let whole = head(chain_id, *first);
-            let torn_head = is_last && bytes.len() < HEAD && whole.starts_with(&bytes);
-            if !torn_head && !bytes.starts_with(&whole) || *first != expected || *first > from && index == 0 {
-                return Err(JournalError::Foreign { path, chain_id, first: expected });
-            }
-            let mut scan = Scan::new(bytes.get(HEAD..).unwrap_or_default(), *first);
-            while let Some(record) = scan.advance()? {
-                if record.seq >= from {
-                    each(record)?;
-                }
-            }
-            if !scan.is_done() && (!is_last || scan.is_followed()) {
-                return Err(JournalError::Damaged { path, offset: (HEAD + scan.offset) as u64 });
-            }
-            open = Some((path, if torn_head { 0 } else { HEAD + scan.offset }, scan.next));
-        }
+        let open = scan(folder, chain_id, from, &mut each)?;
         let (path, kept, next) = open.unwrap_or_else(|| (segment_path(folder, from), 0, from));
         let file = OpenOptions::new()
             .create(true)

@@ -1,0 +1,475 @@
+//! The order engine as Python sees it: bytes and numbers in, what has to be done out, as plain tuples.
+//!
+//! Calls are short (a batch of a hundred signals takes some 4 ms) and come from one task, so they keep the interpreter
+//! lock; syncing the journal, writing a snapshot and reading a block's receipts let it go.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chain::types::{Address, B256};
+use orders::{
+    Alert, Config, Engine, Input, Now, Output, Simulation, Want,
+    build::{Framing, Wiring},
+    chain::Head,
+    config::{Conflict, Endpoint, Presim, Relay},
+    journal::{JournalError, SEGMENT_BYTES, SenderLocks, Snapshot},
+    replies::{Answer, verdict},
+    sign::MemorySigner,
+    states::TABLE,
+    wire::{AuthKey, AuthKeys, Channel},
+};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict, PyList, PyTuple},
+};
+
+use crate::{convert::argument, enter, key::PyKey};
+
+/// The rows of the state machine: event, sub-states it may happen in, sub-state it leads to, when it happens.
+#[pyfunction]
+pub(crate) fn order_transitions() -> Vec<(&'static str, Vec<&'static str>, &'static str, &'static str)> {
+    TABLE
+        .iter()
+        .map(|row| (row.name, row.from.iter().map(|sub| sub.name()).collect(), row.to.name(), row.when))
+        .collect()
+}
+
+/// The sub-states in the order of their numbers, each with its state.
+#[pyfunction]
+pub(crate) fn order_states() -> Vec<(&'static str, &'static str)> {
+    orders::Sub::ALL.iter().map(|sub| (sub.name(), sub.state().name())).collect()
+}
+
+/// An order engine without its sockets and its clock: both are the caller's.
+#[pyclass(name = "OrderEngine", module = "execlayer._core", frozen)]
+pub(crate) struct PyOrderEngine {
+    engine: Mutex<Engine>,
+    #[expect(dead_code, reason = "held for as long as the engine lives")]
+    locks: SenderLocks,
+}
+
+/// Monotonic and Unix nanoseconds.
+type Clock = (u64, u64);
+
+/// For each frame its Nack, where it was refused.
+type Nacks<'py> = Vec<Option<Bound<'py, PyBytes>>>;
+
+/// Order, source, strategy, signal, sub-state, sender, nonce, replacements, ledger.
+type OrderRow = (u64, u32, u16, u64, &'static str, Option<String>, Option<u64>, u8, i128);
+
+fn now((mono_ns, wall_ns): Clock) -> Now {
+    Now { mono_ns, wall_ns }
+}
+
+/// Reads the settings that are plain numbers; what is left in the dictionary is nobody's.
+macro_rules! plain_settings {
+    ($config:ident, $name:ident, $value:ident; $($field:ident),* $(,)?) => {
+        match $name.as_str() {
+            $(stringify!($field) => {
+                $config.$field = $value.extract().map_err(|_| argument(stringify!($field), &$value).wrong("a whole number in range, or a bool where it is a switch"))?;
+            })*
+            "presim" => $config.presim = choice(&$value, "presim", &[("off", Presim::Off), ("fallback", Presim::Fallback), ("always", Presim::Always)])?,
+            "conflict" => $config.conflict = choice(&$value, "conflict", &[("simulate", Conflict::Simulate), ("serialize", Conflict::Serialize), ("ignore", Conflict::Ignore)])?,
+            "channel" => $config.channel = choice(&$value, "channel", &[("public", Channel::Public), ("private", Channel::Private), ("hybrid", Channel::Hybrid)])?,
+            _ => return Err(argument("settings", &$name.into_pyobject($value.py())?.into_any()).wrong("the name of a setting")),
+        }
+    };
+}
+
+fn choice<T: Copy>(value: &Bound<'_, PyAny>, name: &'static str, choices: &[(&str, T)]) -> PyResult<T> {
+    let text: String = value.extract().map_err(|_| argument(name, value).wrong("one of its words"))?;
+    let found = choices.iter().find(|(word, _)| *word == text);
+    found.map(|(_, choice)| *choice).ok_or_else(|| argument(name, value).wrong("one of its words"))
+}
+
+fn apply_settings(config: &mut Config, settings: &Bound<'_, PyDict>) -> PyResult<()> {
+    for (name, value) in settings {
+        let name: String = name.extract()?;
+        plain_settings!(config, name, value;
+            source_id, max_concurrent_orders, default_gas_limit, max_gas_price, confirmation_blocks, retry_attempts,
+            signal_max_age_ns, submission_deadline_ns, confirmation_deadline_ns, slippage_bps, net_ratio_bps,
+            min_net_profit_wei, gas_buffer_pct, max_state_lag, retention_ns, retention_max, private_timeout_ns,
+            private_max_blocks, fallback_gas_bps, fallback_public, fanout, min_priority_fee, price_trigger_pct,
+            after_blocks, lane_depth, private_sharing, gap_fill_ns, max_order_value_wei, max_capital,
+            max_gas_per_hour, max_loss_per_hour_wei, max_failures_in_row, max_keys, max_results, require_auth,
+        );
+    }
+    Ok(())
+}
+
+fn addresses(name: &'static str, listed: &Bound<'_, PyAny>) -> PyResult<Vec<Address>> {
+    listed.try_iter()?.map(|one| argument(name, &one?).address()).collect()
+}
+
+/// Host and path (an empty host: bare JSON texts), further lines of the head, whether public transactions go there,
+/// whether it is a relay.
+type EndpointRow = (String, String, Vec<String>, bool, bool);
+
+#[pymethods]
+impl PyOrderEngine {
+    /// Takes up what the journal in `folder` says, or begins one.
+    #[new]
+    #[pyo3(signature = (folder, *, lock_folder, chain_id, contract, recipient, keys, endpoints, settings=None,
+        allowed=None, prices=None, engine_id=None, auth_keys=None, relay_identity=None))]
+    #[expect(clippy::too_many_arguments, reason = "all go by name")]
+    fn new(
+        py: Python<'_>,
+        folder: PathBuf,
+        lock_folder: PathBuf,
+        chain_id: u64,
+        contract: &Bound<'_, PyAny>,
+        recipient: &Bound<'_, PyAny>,
+        keys: Vec<Bound<'_, PyKey>>,
+        endpoints: Vec<EndpointRow>,
+        settings: Option<&Bound<'_, PyDict>>,
+        allowed: Option<&Bound<'_, PyAny>>,
+        prices: Option<&Bound<'_, PyDict>>,
+        engine_id: Option<&Bound<'_, PyAny>>,
+        auth_keys: Option<Vec<(u32, Vec<u8>)>>,
+        relay_identity: Option<&Bound<'_, PyKey>>,
+    ) -> PyResult<Self> {
+        let mut signer = MemorySigner::new();
+        let add = |key: &Bound<'_, PyKey>| enter::quick(py, || signer.add(&key.get().0.to_bytes()));
+        let senders = keys.iter().map(add).collect::<PyResult<Vec<_>>>()?;
+        let (contract, recipient) =
+            (argument("contract", contract).address()?, argument("recipient", recipient).address()?);
+        let mut config = Config::new(chain_id, contract, recipient, senders);
+        config.endpoints.clear();
+        let mut wiring = Wiring { framings: Vec::new(), identity: relay_identity.map(|key| key.get().0.clone()) };
+        for (host, path, extra, submit, relay) in endpoints {
+            config.endpoints.push(Endpoint { submit, relay: if relay { Relay::Flashbots } else { Relay::None } });
+            wiring.framings.push(if host.is_empty() { Framing::Bare } else { Framing::http(&host, &path, &extra) });
+        }
+        if let Some(settings) = settings {
+            apply_settings(&mut config, settings)?;
+        }
+        if let Some(allowed) = allowed {
+            config.allowed = addresses("allowed", allowed)?;
+        }
+        for (token, price) in prices.into_iter().flatten() {
+            config.prices.push((argument("prices", &token).address()?, argument("prices", &price).u128()?));
+        }
+        if let Some(id) = engine_id {
+            config.engine_id = argument("engine_id", id).hash()?;
+        }
+        let auth = AuthKeys::new(auth_keys.into_iter().flatten().map(|(id, secret)| AuthKey::new(id, &secret)));
+        enter::long(py, move || {
+            let locks = SenderLocks::take(&lock_folder, chain_id, &config.senders)?;
+            let engine = Engine::open(&folder, SEGMENT_BYTES, config, wiring, Box::new(signer), auth)?;
+            Ok::<_, JournalError>(Self { engine: Mutex::new(engine), locks })
+        })
+    }
+
+    /// Whether the journal has just begun: then there is nothing to take up.
+    #[getter]
+    fn is_new(&self) -> bool {
+        self.held().is_new()
+    }
+
+    /// Whether signals may be given; a consumer that does not take results pauses the intake.
+    #[getter]
+    fn intake_is_open(&self) -> bool {
+        self.held().core().intake_is_open()
+    }
+
+    /// Takes frames that came together. Gives what has to be done, and for each frame its Nack or None.
+    fn frames<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        frames: Vec<Bound<'py, PyBytes>>,
+        trusted: bool,
+    ) -> PyResult<(Bound<'py, PyList>, Nacks<'py>)> {
+        let bytes: Vec<&[u8]> = frames.iter().map(|frame| frame.as_bytes()).collect();
+        let (outputs, refused) = enter::quick(py, || self.held().frames(now(clock), &bytes, trusted))?;
+        let nacks = refused.iter().map(|one| one.as_ref().map(|refused| PyBytes::new(py, &refused.nack))).collect();
+        Ok((tell(py, outputs)?, nacks))
+    }
+
+    /// The last byte of a request went into its socket.
+    fn written<'py>(&self, py: Python<'py>, clock: Clock, request: u64) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Written { request })
+    }
+
+    /// A request was answered: the HTTP status (200 where there is none) and the body. Status None: no answer, and why.
+    fn replied<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        request: u64,
+        status: Option<u16>,
+        body: &[u8],
+    ) -> PyResult<Bound<'py, PyList>> {
+        let why = String::from_utf8_lossy(body);
+        let answer = match status {
+            Some(200) => Answer::Body(body),
+            Some(status) => Answer::Status(status, body),
+            None => Answer::Nothing(&why),
+        };
+        let hash = self.held().core().state().sent_hash(request).unwrap_or_default();
+        self.step(py, clock, Input::Replied { request, verdict: verdict(answer, &hash) })
+    }
+
+    /// A header: number, hash, parent, timestamp, base fee, gas used, gas limit.
+    fn head<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        header: (u64, Bound<'py, PyAny>, Bound<'py, PyAny>, u64, u64, u64, u64),
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (number, hash, parent, timestamp, base_fee, gas_used, gas_limit) = header;
+        let (hash, parent) = (argument("hash", &hash).hash()?, argument("parent", &parent).hash()?);
+        let head = Head { number, hash, parent, timestamp, base_fee, gas_used, gas_limit };
+        self.step(py, clock, Input::Head { head })
+    }
+
+    /// The JSON-RPC answer with a block's receipts. False: it is none, and nothing was taken.
+    fn receipts<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        block: &Bound<'py, PyAny>,
+        body: Vec<u8>,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let block = argument("block", block).hash()?;
+        let read = py.detach(|| orders::receipts::read(&body, &block));
+        let Ok(mut receipts) = read else { return Ok(None) };
+        let state = self.held();
+        receipts.retain(|receipt| state.core().state().knows(&receipt.tx_hash));
+        drop(state);
+        self.step(py, clock, Input::Receipts { block, receipts }).map(Some)
+    }
+
+    /// The chain will not go back behind this block.
+    fn finalized<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        number: u64,
+        block: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let block = argument("block", block).hash()?;
+        self.step(py, clock, Input::Finalized { number, block })
+    }
+
+    /// What the chain says of a sender, as of a block: its nonce and balance.
+    fn account<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        sender: &Bound<'py, PyAny>,
+        nonce: u64,
+        balance: &Bound<'py, PyAny>,
+        block: (u64, Bound<'py, PyAny>),
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (sender, balance) = (argument("sender", sender).address()?, argument("balance", balance).u256()?);
+        let (number, block) = (block.0, argument("block", &block.1).hash()?);
+        self.step(py, clock, Input::Account { sender, nonce, balance, number, block })
+    }
+
+    /// The tip that gets into a block.
+    fn tip<'py>(&self, py: Python<'py>, clock: Clock, wei: u64) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Tip { wei })
+    }
+
+    /// A simulation has ended: the gas it used, or None and what it reverted with.
+    #[pyo3(signature = (clock, order_id, gas, revert=b"".to_vec()))]
+    fn simulated<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        order_id: u64,
+        gas: Option<u64>,
+        revert: Vec<u8>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let simulation = gas.map_or(Simulation::Reverted { data: revert }, |gas| Simulation::Passed { gas });
+        self.step(py, clock, Input::Simulated { order_id, simulation })
+    }
+
+    /// An endpoint can be used, or can't.
+    fn endpoint<'py>(&self, py: Python<'py>, clock: Clock, endpoint: u16, up: bool) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Endpoint { endpoint, up })
+    }
+
+    /// No endpoint that is up to date shows any transaction of this order.
+    fn absent<'py>(&self, py: Python<'py>, clock: Clock, order_id: u64) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Absent { order_id })
+    }
+
+    /// What a contract reverted with.
+    fn reverted<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        order_id: u64,
+        data: Vec<u8>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Reverted { order_id, data })
+    }
+
+    /// Somebody wants an order gone.
+    fn cancel<'py>(&self, py: Python<'py>, clock: Clock, order_id: u64) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Cancel { order_id })
+    }
+
+    /// Somebody wants an order faster.
+    fn speed_up<'py>(&self, py: Python<'py>, clock: Clock, order_id: u64) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::SpeedUp { order_id })
+    }
+
+    /// Nothing new is taken, or again.
+    fn halt<'py>(&self, py: Python<'py>, clock: Clock, on: bool) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Halt { on })
+    }
+
+    /// A person has looked at a frozen lane.
+    fn thaw<'py>(&self, py: Python<'py>, clock: Clock, sender: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let sender = argument("sender", sender).address()?;
+        self.step(py, clock, Input::Thaw { sender })
+    }
+
+    /// Results arrived, up to this sequence.
+    fn delivered<'py>(&self, py: Python<'py>, clock: Clock, sequence: u64) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Delivered { sequence })
+    }
+
+    /// Time went on.
+    fn tick<'py>(&self, py: Python<'py>, clock: Clock) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Tick)
+    }
+
+    /// A process took up the work of one that ended.
+    fn restarted<'py>(&self, py: Python<'py>, clock: Clock) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Restarted)
+    }
+
+    /// Results that wait, from a sequence on: at most `limit` of them.
+    fn results<'py>(&self, py: Python<'py>, sequence: u64, limit: usize) -> Vec<(u64, Bound<'py, PyBytes>)> {
+        let engine = self.held();
+        let waiting = engine.core().state().outbox().from(sequence).take(limit);
+        waiting.map(|(sequence, frame)| (sequence, PyBytes::new(py, frame))).collect()
+    }
+
+    /// Makes what was written survive a loss of power; for a thread.
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        let syncer = self.held().syncer();
+        enter::long(py, || syncer.sync())
+    }
+
+    /// Writes a snapshot, so that a start need not replay what is before it. Gives the number of its record.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<u64> {
+        let (folder, (seq, bytes)) = {
+            let engine = self.held();
+            (engine.folder().to_owned(), engine.snapshot())
+        };
+        enter::long(py, || Snapshot::write(Path::new(&folder), seq, &bytes))?;
+        Ok(seq)
+    }
+
+    /// Orders that are not settled: order, source, strategy, signal, sub-state, sender, nonce, replacements, ledger.
+    fn orders(&self) -> Vec<OrderRow> {
+        let engine = self.held();
+        let state = engine.core().state();
+        let row = |order: &orders::order::Order| {
+            let lane = order.slot.map(|slot| state.lanes().lane(slot.lane));
+            (
+                order.id,
+                order.key.source_id,
+                order.key.strategy_id,
+                order.key.signal_id,
+                order.sub.name(),
+                lane.map(|lane| lane.sender.to_checksum(None)),
+                order.slot.map(|slot| slot.nonce),
+                order.replacements,
+                order.ledger,
+            )
+        };
+        state.orders().map(row).collect()
+    }
+
+    /// Counters and gauges, by the names of the metrics.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let engine = self.held();
+        let state = engine.core().state();
+        let counters = state.counters();
+        let stats = PyDict::new(py);
+        for (name, value) in [
+            ("signals_received", counters.signals_received),
+            ("orders_created", counters.orders_created),
+            ("orders_submitted", counters.orders_submitted),
+            ("orders_completed", counters.orders_completed),
+            ("orders_failed", counters.orders_failed),
+            ("duplicates", counters.duplicates),
+            ("sequence_gaps", counters.sequence_gaps),
+            ("replacements", counters.replacements),
+            ("cancels", counters.cancels),
+            ("reorgs", counters.reorgs),
+            ("nonce_holes_filled", counters.nonce_holes_filled),
+            ("submission_failures", counters.submission_failures),
+            ("active_orders", state.active() as u64),
+            ("queue_depth", state.queued() as u64),
+            ("results_waiting", state.outbox().len() as u64),
+            ("head", state.ring().head().map_or(0, |head| head.number)),
+            ("next_record", engine.next_record()),
+            ("halted", u64::from(state.is_halted())),
+        ] {
+            stats.set_item(name, value)?;
+        }
+        stats.set_item("total_gas_wei", counters.total_gas_wei)?;
+        stats.set_item("total_realized_wei", counters.total_realized_wei)?;
+        let failures: Vec<_> = counters.failures.iter().map(|(code, count)| (*code, *count)).collect();
+        stats.set_item("failures", failures)?;
+        Ok(stats)
+    }
+}
+
+impl PyOrderEngine {
+    fn held(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step<'py>(&self, py: Python<'py>, clock: Clock, input: Input) -> PyResult<Bound<'py, PyList>> {
+        let outputs = enter::quick(py, || self.held().step(now(clock), input))?;
+        tell(py, outputs)
+    }
+}
+
+/// What has to be done, as tuples that start with a word.
+fn tell(py: Python<'_>, outputs: Vec<Output>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for output in outputs {
+        list.append(row(py, output)?)?;
+    }
+    Ok(list)
+}
+
+fn text(hash: &B256) -> String {
+    hash.to_string()
+}
+
+fn row(py: Python<'_>, output: Output) -> PyResult<Bound<'_, PyTuple>> {
+    match output {
+        Output::Send { endpoint, request, order_id, bytes } => {
+            ("send", endpoint, request, order_id, PyBytes::new(py, &bytes)).into_pyobject(py)
+        }
+        Output::Answer { bytes } => ("answer", PyBytes::new(py, &bytes)).into_pyobject(py),
+        Output::Alert(Alert { critical, name, order_id, text }) => {
+            ("alert", critical, name, order_id, text).into_pyobject(py)
+        }
+        Output::Want(want) => match want {
+            Want::Header { hash } => ("want_header", text(&hash)).into_pyobject(py),
+            Want::Receipts { number, hash } => ("want_receipts", number, text(&hash)).into_pyobject(py),
+            Want::Account { sender } => ("want_account", sender.to_checksum(None)).into_pyobject(py),
+            Want::Simulate { order_id, from, to, input, gas_limit, after } => {
+                let (from, to) = (from.to_checksum(None), to.to_checksum(None));
+                ("want_simulation", order_id, from, to, PyBytes::new(py, &input), gas_limit, after).into_pyobject(py)
+            }
+            Want::Reason { order_id, hash } => ("want_reason", order_id, text(&hash)).into_pyobject(py),
+            Want::Presence { order_id, hashes } => {
+                ("want_presence", order_id, hashes.iter().map(text).collect::<Vec<_>>()).into_pyobject(py)
+            }
+        },
+    }
+}
