@@ -55,12 +55,14 @@ enum Way {
 }
 
 /// Reasons that stand for each other, ours first, where a halt has two: revm takes an opcode's price before it looks at
-/// the stack, calls the underflow of DUP and SWAP an overflow, and looks at RETURNDATACOPY's bounds before that is paid.
-const SAME: [[&str; 2]; 4] = [
+/// the stack, calls the underflow of DUP and SWAP an overflow, and looks at the bounds of RETURNDATACOPY and of creation
+/// code before that is paid.
+const SAME: [[&str; 2]; 5] = [
     ["stack underflow", "stack overflow"],
     ["stack underflow", "out of gas"],
     ["stack overflow", "out of gas"],
     ["out of gas", "return data"],
+    ["out of gas", "init code too large"],
 ];
 
 impl Way {
