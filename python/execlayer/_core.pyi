@@ -32,13 +32,22 @@ __all__ = [
     "Transaction",
     "Transactions",
     "__version__",
+    "blocktest",
+    "export_blocks",
+    "import_blocks",
     "keccak256",
     "order_states",
     "order_transitions",
     "reasons",
     "recover",
+    "run_code",
     "senders",
     "signers",
+    "statetest",
+    "store_check",
+    "store_compact",
+    "store_stat",
+    "transition",
 ]
 
 __version__: str
@@ -50,6 +59,53 @@ def signers(
 ) -> list[str | ExeclayerError]: ...
 def senders(transactions: Sequence[str | bytes]) -> list[str | ExeclayerError]: ...
 def reasons() -> list[tuple[str, list[str]]]: ...
+def statetest(
+    paths: Sequence[str],
+    *,
+    fork: str | None = None,
+    matching: str | None = None,
+    jobs: int = 0,
+    watch: Callable[[int, int, int], object] | None = None,
+) -> dict[str, Any]: ...
+def blocktest(
+    paths: Sequence[str],
+    *,
+    fork: str | None = None,
+    matching: str | None = None,
+    jobs: int = 0,
+    watch: Callable[[int, int, int], object] | None = None,
+) -> dict[str, Any]: ...
+def transition(
+    alloc: bytes,
+    env: bytes,
+    txs: bytes,
+    *,
+    fork: str,
+    chain_id: int = 1,
+    reward: int | None = None,
+    blob_params: bytes | None = None,
+    trace: tuple[str, bool] | None = None,
+) -> tuple[str, str, bytes]: ...
+def run_code(
+    code: str | bytes,
+    data: str | bytes,
+    *,
+    fork: str,
+    gas: int | None = None,
+    value: int | None = None,
+    create: bool = False,
+    trace: Callable[[str], object] | None = None,
+    memory: bool = False,
+) -> dict[str, Any]: ...
+def import_blocks(
+    chain: Chain, path: str, watch: Callable[[int, int, int], object] | None = None
+) -> dict[str, int]: ...
+def export_blocks(
+    chain: Chain, path: str, first: int, last: int, watch: Callable[[int], object] | None = None
+) -> int: ...
+def store_stat(folder: str) -> dict[str, Any]: ...
+def store_check(folder: str) -> tuple[int, list[str]]: ...
+def store_compact(folder: str) -> tuple[int, int]: ...
 
 @final
 class Key:

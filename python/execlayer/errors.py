@@ -807,3 +807,68 @@ class SenderInUse(JournalError):
 
 class JournalStopped(JournalError):
     """It could not be written before, and the engine has stopped."""
+
+
+# ---- tools ----------------------------------------------------------------------------------------------------------
+
+
+class FileUnreadable(ExeclayerError, OSError):
+    """A file, folder or archive of tests can't be read."""
+
+    path: str
+    reason: str
+
+
+class TestsStopped(ExeclayerError):
+    """Not all tests ran: whoever waited wanted no more."""
+
+    done: int
+
+
+class NoThreads(ExeclayerError):
+    """The machine gives no more threads."""
+
+    jobs: int
+    reason: str
+
+
+class TransitionRefused(ExeclayerError, ValueError):
+    """What a transition tool was given can't be used."""
+
+
+class UnknownNetwork(TransitionRefused):
+    """No fork has this name, nor a change of forks."""
+
+    name: str
+
+
+class EnvironmentIncomplete(TransitionRefused):
+    """The environment leaves out a field that the fork needs."""
+
+    field: str
+    fork: str
+
+
+class MalformedInput(TransitionRefused):
+    """Accounts, environment or transactions are not what they should be."""
+
+    input: str
+    reason: str
+
+
+class MalformedBody(TransitionRefused):
+    """The body is not RLP of transactions."""
+
+    reason: str
+
+
+class BlockHashMissing(TransitionRefused):
+    """BLOCKHASH asked for a hash that was not given."""
+
+    number: int
+
+
+class TraceUnwritable(ExeclayerError, OSError):
+    """A trace can't be written."""
+
+    reason: str

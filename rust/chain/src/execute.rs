@@ -31,7 +31,7 @@ pub(crate) struct Concluded {
 /// What is asked of execution under these rules: before Byzantium each receipt holds the state root after its
 /// transaction.
 pub(crate) fn mode(rules: &Rules) -> Mode {
-    Mode { diffs: !rules.has(Fork::Byzantium) }
+    Mode { diffs: !rules.has(Fork::Byzantium), ..Mode::default() }
 }
 
 /// Makes the commitments. `parent` is the state before the block, `lattice` its lattice hash.

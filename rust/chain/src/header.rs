@@ -33,7 +33,12 @@ macro_rules! fields {
         impl Field {
             /// The field's name, as in JSON-RPC.
             pub fn name(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
+                self.names()[0]
+            }
+
+            /// The same as a list of one, which is what reasons are compared by.
+            pub(crate) fn names(self) -> &'static [&'static str; 1] {
+                match self { $(Self::$name => &[$text],)* }
             }
         }
     };

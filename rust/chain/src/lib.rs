@@ -21,6 +21,7 @@
 //! here: whoever mines says what time it is.
 
 mod anchor;
+pub mod blocktest;
 mod build;
 mod call;
 mod error;
@@ -38,6 +39,7 @@ mod reorg;
 mod senders;
 mod snapshot;
 mod submit;
+pub mod transition;
 mod turns;
 
 pub use anchor::Anchor;

@@ -1,36 +1,23 @@
 //! The public chain of the RPC tests: 54 blocks through every fork from Homestead to Osaka's blob schedules.
 
-use std::{collections::BTreeMap, env, fs::File, io::Read, path::Path, sync::Arc};
+use std::sync::Arc;
 
 use execlayer_chain::{Chain, Genesis, Options};
 use state::Ledger;
 use store::Store;
 use types::{B256, primitives::b256};
 
+#[path = "../../exec/tests/fixtures/mod.rs"]
+mod fixtures;
+
 /// What `headfcu.json` beside the chain makes the head.
 const HEAD: B256 = b256!("d226371d0b1551adb03fb52b71f08e3e11247fe9b1af994768af8cdaa8e7dcd7");
 
 /// Genesis and blocks; None, with a word about it, where the fixtures are not there.
 fn fixture() -> Option<(String, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/rpc-conformance.tar.xz");
-    if !path.is_file() {
-        assert!(!env::var("CI").is_ok_and(|value| value == "true"), "the fixtures are missing: {}", path.display());
-        eprintln!("skipped: no {}", path.display());
-        return None;
-    }
-    let file = File::open(&path).expect("a readable archive");
-    let mut archive = tar::Archive::new(liblzma::read::XzDecoder::new(file));
-    let mut files = BTreeMap::new();
-    for entry in archive.entries().expect("a readable archive") {
-        let mut entry = entry.expect("a readable archive");
-        let name = entry.path().expect("a path").file_name().map(|name| name.to_string_lossy().into_owned());
-        let Some(name) = name.filter(|name| ["genesis.json", "chain.rlp"].contains(&name.as_str())) else { continue };
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).expect("a readable archive");
-        files.insert(name, bytes);
-    }
-    let genesis = files.remove("genesis.json").expect("a genesis");
-    Some((String::from_utf8(genesis).expect("text"), files.remove("chain.rlp").expect("a chain")))
+    let fixtures = fixtures::Fixtures::find()?;
+    let genesis = fixtures.file("rpc-conformance", "/genesis.json");
+    Some((String::from_utf8(genesis).expect("text"), fixtures.file("rpc-conformance", "/chain.rlp")))
 }
 
 /// Imports all blocks in two runs, the second of which meets those of the first again, and exports what was read.

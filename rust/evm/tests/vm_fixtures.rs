@@ -1,6 +1,6 @@
 //! The public VM tests: one message each, at Homestead's prices, no value moved and no transaction around it.
 
-use std::{collections::BTreeMap, env, fs::File, io::Read, path::Path};
+use std::collections::BTreeMap;
 
 use execlayer_evm::{
     BlockEnv, ChainSpec, Fork,
@@ -10,20 +10,19 @@ use serde_json::Value;
 use state::{EmptyAccounts, MemoryState, Overlay};
 use types::{Address, B256, Bytes, U256, keccak256};
 
+#[path = "../../exec/tests/fixtures/mod.rs"]
+mod fixtures;
+
 /// Tests that the archive is known to hold.
 const FLOOR: usize = 600;
 
 #[test]
 fn vm_tests_come_out_as_all_clients_agreed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures");
-    if !folder.is_dir() {
-        assert!(!env::var("CI").is_ok_and(|value| value == "true"), "the fixtures are missing: {}", folder.display());
-        eprintln!("skipped: no fixtures in {}", folder.display());
-        return;
-    }
+    let Some(fixtures) = fixtures::Fixtures::find() else { return };
+    let wanted = |name: &str| name.contains("/VMTests/") && name.ends_with(".json");
     let mut count = 0;
     let mut failures = Vec::new();
-    for (path, json) in read(&folder.join("state-frontier-to-constantinople.tar.xz")) {
+    for (path, json) in fixtures.files("state-frontier-to-constantinople", wanted) {
         let tests: BTreeMap<String, Value> = serde_json::from_slice(&json).expect("JSON");
         for (name, test) in tests {
             count += 1;
@@ -132,20 +131,4 @@ fn accounts(value: &Value) -> MemoryState {
         }
     }
     state
-}
-
-fn read(path: &Path) -> Vec<(String, Vec<u8>)> {
-    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut archive = tar::Archive::new(liblzma::read::XzDecoder::new(file));
-    let mut files = Vec::new();
-    for entry in archive.entries().expect("a readable archive") {
-        let mut entry = entry.expect("a readable archive");
-        let name = entry.path().expect("a path").to_string_lossy().into_owned();
-        if name.contains("/VMTests/") && name.ends_with(".json") {
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content).expect("a readable archive");
-            files.push((name, content));
-        }
-    }
-    files
 }

@@ -1,6 +1,9 @@
 //! A block, transaction by transaction.
 
-use evm::{BlockEnv, CustomFailure, Executed, Fault, Fork, Outcome, Rejection, Rules, TransactError, transact};
+use evm::{
+    BlockEnv, CustomFailure, Executed, Fault, Fork, Outcome, Rejection, Rules, Tracer, TransactError, transact,
+    transact::trace,
+};
 use state::{Overlay, StateDiff, View, ViewError};
 use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
 
@@ -11,6 +14,20 @@ use crate::{spare, system};
 pub struct Mode {
     /// A diff per transaction too: receipts before Byzantium hold the root after each.
     pub diffs: bool,
+    /// What finding the block earns.
+    pub reward: Reward,
+}
+
+/// What finding a block earns, before the part for its ommers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reward {
+    /// What the fork says: nothing from the merge on.
+    #[default]
+    ByFork,
+    /// So many wei, which may be none: even then the beneficiary's account is touched.
+    Wei(U256),
+    /// Nothing, and nobody is touched.
+    Nothing,
 }
 
 /// What a block did.
@@ -57,13 +74,32 @@ impl BlockOutcome {
         rules: &Rules,
         env: &BlockEnv,
         withdrawals: &[Withdrawal],
-        mut overlay: Overlay<'_>,
+        overlay: Overlay<'_>,
     ) -> Result<(), ExecError> {
-        system::pay(rules, env, withdrawals, &mut overlay)?;
-        self.requests = system::requests(rules, env, &self.receipts, &mut overlay)?;
+        self.close_anyway(rules, env, Reward::ByFork, withdrawals, overlay)?.map_or(Ok(()), Err)
+    }
+
+    /// The same where the outcome is wanted even if the requests are wrong, with what is wrong with them.
+    fn close_anyway(
+        &mut self,
+        rules: &Rules,
+        env: &BlockEnv,
+        reward: Reward,
+        withdrawals: &[Withdrawal],
+        mut overlay: Overlay<'_>,
+    ) -> Result<Option<ExecError>, ExecError> {
+        system::pay(rules, env, reward, withdrawals, &mut overlay)?;
+        let wrong = match system::requests(rules, env, &self.receipts, &mut overlay) {
+            Ok(requests) => {
+                self.requests = requests;
+                None
+            }
+            Err(ExecError::View(error)) => return Err(error.into()),
+            Err(wrong) => Some(wrong),
+        };
         self.diff = overlay.diff();
         spare::put(overlay);
-        Ok(())
+        Ok(wrong)
     }
 
     /// Takes in what the next transaction did; its logs move into the receipt.
@@ -213,11 +249,23 @@ impl<'a> BlockBuilder<'a> {
 
     /// Executes one more transaction. One that is refused leaves the block as it was, and the next may be tried.
     pub fn push(&mut self, transaction: &Recovered) -> Result<Executed, ExecError> {
+        self.add(transaction, None)
+    }
+
+    /// The same, step by step in the sight of `tracer`.
+    pub fn push_traced(&mut self, transaction: &Recovered, tracer: &mut dyn Tracer) -> Result<Executed, ExecError> {
+        self.add(transaction, Some(tracer))
+    }
+
+    fn add(&mut self, transaction: &Recovered, tracer: Option<&mut dyn Tracer>) -> Result<Executed, ExecError> {
         let index = self.outcome.receipts.len();
         self.outcome
             .room(self.rules, self.env, transaction)
             .map_err(|rejection| ExecError::Rejected { index, rejection })?;
-        let executed = transact(self.rules, self.env, transaction, &mut self.overlay);
+        let executed = match tracer {
+            None => transact(self.rules, self.env, transaction, &mut self.overlay),
+            Some(tracer) => trace(self.rules, self.env, transaction, &mut self.overlay, tracer),
+        };
         let mut executed = executed.map_err(|error| match error {
             TransactError::Rejected(rejection) => ExecError::Rejected { index, rejection },
             TransactError::Fault(fault) => fault.into(),
@@ -235,8 +283,15 @@ impl<'a> BlockBuilder<'a> {
     }
 
     /// Closes the block: does what comes after the last transaction.
-    pub fn finish(mut self, withdrawals: &[Withdrawal]) -> Result<BlockOutcome, ExecError> {
-        self.outcome.close(self.rules, self.env, withdrawals, self.overlay)?;
-        Ok(self.outcome)
+    pub fn finish(self, withdrawals: &[Withdrawal]) -> Result<BlockOutcome, ExecError> {
+        let (outcome, wrong) = self.finish_anyway(withdrawals)?;
+        wrong.map_or(Ok(outcome), Err)
+    }
+
+    /// The same where the block is wanted even if its requests are wrong, with what is wrong with them: tools tell both.
+    pub fn finish_anyway(mut self, withdrawals: &[Withdrawal]) -> Result<(BlockOutcome, Option<ExecError>), ExecError> {
+        let reward = self.mode.reward;
+        let wrong = self.outcome.close_anyway(self.rules, self.env, reward, withdrawals, self.overlay)?;
+        Ok((self.outcome, wrong))
     }
 }

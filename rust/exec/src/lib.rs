@@ -9,11 +9,13 @@
 
 mod after;
 pub mod block;
+pub mod bytecode;
 pub mod call;
 pub mod parallel;
 mod spare;
 pub mod statetest;
+pub mod suite;
 mod system;
 
-pub use block::{BlockBuilder, BlockOutcome, ExecError, Mode, execute};
+pub use block::{BlockBuilder, BlockOutcome, ExecError, Mode, Reward, execute};
 pub use parallel::{Executor, Parallel};

@@ -4,7 +4,7 @@ use evm::{BlockEnv, Fault, Fork, Outcome, Rules, spec::dao, system_call};
 use state::{EmptyAccounts, Overlay, ViewError};
 use types::{Address, B256, Bytes, Receipt, U256, Withdrawal};
 
-use crate::ExecError;
+use crate::{ExecError, Reward};
 
 /// Keeps the beacon chain's roots (EIP-4788).
 const BEACON_ROOTS: Address = alloy_primitives::address!("000f3df6d732807ef1319fb7b8bb8522d0beac02");
@@ -71,11 +71,17 @@ fn call(rules: &Rules, env: &BlockEnv, contract: Address, word: B256, overlay: &
 pub(crate) fn pay(
     rules: &Rules,
     env: &BlockEnv,
+    reward: Reward,
     withdrawals: &[Withdrawal],
     overlay: &mut Overlay<'_>,
 ) -> Result<(), ViewError> {
     overlay.begin();
-    if let Some(reward) = reward(rules.fork) {
+    let reward = match reward {
+        Reward::ByFork => by_fork(rules.fork),
+        Reward::Wei(wei) => Some(wei),
+        Reward::Nothing => None,
+    };
+    if let Some(reward) = reward {
         for (ommer, number) in &env.ommers {
             let account = overlay.load(ommer)?;
             // An ommer is one to six blocks old, which `chain` has checked; an older one gets nothing.
@@ -95,7 +101,7 @@ pub(crate) fn pay(
 }
 
 /// Wei for finding a block; None from the merge on.
-fn reward(fork: Fork) -> Option<U256> {
+fn by_fork(fork: Fork) -> Option<U256> {
     const ETHER: u64 = 1_000_000_000_000_000_000;
     let ethers = match fork {
         fork if fork >= Fork::Paris => return None,

@@ -79,7 +79,7 @@ fn the_dao_block_moves_the_balances_before_its_first_transaction() {
     rules.dao = true;
     let tx = TxLegacy { gas_limit: 21_000, gas_price: 1, to: TxKind::Call(MINER), ..TxLegacy::default() };
     let tx = Recovered::new(Transaction::from_parts(tx, Signature::test_signature()), ALICE);
-    let outcome = execute(&rules, &env(), &[tx], &[], &state, Mode { diffs: true }).unwrap();
+    let outcome = execute(&rules, &env(), &[tx], &[], &state, Mode { diffs: true, ..Mode::default() }).unwrap();
     state.apply(&outcome.diffs[0]);
     assert_eq!(state.accounts[&dao::REFUND].balance, U256::from(21));
     assert!(dao::ACCOUNTS[..3].iter().all(|address| state.accounts[address].balance.is_zero()));

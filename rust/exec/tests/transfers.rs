@@ -104,7 +104,9 @@ fn diffs_of_transactions_make_the_diff_of_the_block() {
     let mut state = alice_is_rich();
     let env = env();
     let transactions = [transfer(0, 5), transfer(1, 6)];
-    let outcome = execute(&rules(Fork::Paris), &env, &transactions, &[], &state, Mode { diffs: true }).unwrap();
+    let outcome =
+        execute(&rules(Fork::Paris), &env, &transactions, &[], &state, Mode { diffs: true, ..Mode::default() })
+            .unwrap();
     let joined = outcome.diffs.iter().fold(state::StateDiff::default(), |sum, diff| sum.then(diff));
     assert_eq!(joined, outcome.diff);
     for diff in &outcome.diffs {

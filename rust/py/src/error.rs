@@ -8,6 +8,7 @@ use std::fmt;
 
 use chain::{
     BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SnapshotFailure, Stopped, SubmitError,
+    blocktest::UnknownNetwork,
     evm::{
         CustomError, CustomFailure, Fault, Fork, GasError, Outcome, Rejection, TransactError,
         spec::{Cause, SpecError, UnknownFork},
@@ -15,10 +16,12 @@ use chain::{
     exec::{
         ExecError,
         call::{CallError, OverrideError},
+        suite::{SuiteError, Unreadable},
     },
     pool::PoolError,
     state::{LedgerError, ViewError, roots::RootError},
     store::snapshot::{SnapshotError, SnapshotFault},
+    transition::TransitionError,
     types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
 };
 use orders::journal::JournalError;
@@ -434,6 +437,21 @@ reasons! {
         SnapshotFailure::Snapshot(inner) => inner,
         SnapshotFailure::Block(inner) => inner,
         SnapshotFailure::Chain(inner) => inner,
+    }
+    SuiteError {
+        SuiteError::Unreadable(Unreadable { path, reason }) => FileUnreadable(path, reason),
+        SuiteError::Stopped { done } => TestsStopped(done),
+        SuiteError::Threads { jobs, reason } => NoThreads(jobs, reason),
+    }
+    TransitionError {
+        TransitionError::Network(UnknownNetwork(name)) => UnknownNetwork(name),
+        TransitionError::Missing { field, fork } => EnvironmentIncomplete(field, fork),
+        TransitionError::Malformed { input, reason } => MalformedInput(input, reason),
+        TransitionError::Body { reason } => MalformedBody(reason),
+        TransitionError::BlockHash { number } => BlockHashMissing(number),
+        TransitionError::Trace(reason) => TraceUnwritable(reason),
+    } => {
+        TransitionError::View(inner) => inner,
     }
     CallError {
         CallError::GasExceeded { allowance } => GasExceeded(allowance),

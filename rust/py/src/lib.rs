@@ -18,6 +18,9 @@ mod rpc;
 mod show;
 mod signers;
 mod spec;
+mod tools;
+mod tools_chain;
+mod tools_run;
 mod trace;
 mod transaction;
 
@@ -43,6 +46,9 @@ mod core {
         rpc::{PyRpc, PySession},
         signers::{senders, signers},
         spec::{PySite, PySpec},
+        tools::{blocktest, statetest, transition},
+        tools_chain::{export_blocks, import_blocks, store_check, store_compact, store_stat},
+        tools_run::run_code,
         trace::{PySteps, PyTrace},
         transaction::PyTransaction,
     };

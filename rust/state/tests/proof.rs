@@ -1,9 +1,8 @@
 //! Proofs of what is there and what is not, and of nothing else.
 
+#[path = "../../exec/tests/fixtures/mod.rs"]
+mod fixtures;
 mod world;
-
-use std::io::Read;
-use std::path::Path;
 
 use execlayer_state::roots::proof::{
     prove_account, prove_item, prove_slot, verify, verify_account, verify_item, verify_slot,
@@ -177,22 +176,11 @@ fn a_missing_node_is_an_error_of_the_store() {
 /// The exchanges of the public RPC fixtures: what other clients prove, we verify.
 #[test]
 fn proofs_of_other_clients_verify() {
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/rpc-conformance.tar.xz");
-    if !archive.exists() {
-        assert!(std::env::var("CI").is_err(), "{} is missing", archive.display());
-        eprintln!("skipped: {} is missing", archive.display());
-        return;
-    }
-    let mut archive = tar::Archive::new(liblzma::read::XzDecoder::new(std::fs::File::open(archive).unwrap()));
+    let Some(fixtures) = fixtures::Fixtures::find() else { return };
     let mut verified = 0;
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = entry.path().unwrap().into_owned();
-        if !path.parent().is_some_and(|folder| folder.ends_with("eth_getProof")) {
-            continue;
-        }
-        let mut text = String::new();
-        entry.read_to_string(&mut text).unwrap();
+    for (_, text) in fixtures.files("rpc-conformance", |name| name.contains("/eth_getProof/") && name.ends_with(".io"))
+    {
+        let text = String::from_utf8(text).unwrap();
         let answer = text.lines().find_map(|line| line.strip_prefix("<< ")).unwrap();
         let result = &serde_json::from_str::<serde_json::Value>(answer).unwrap()["result"];
         let nodes = |list: &serde_json::Value| -> Vec<Bytes> { serde_json::from_value(list.clone()).unwrap() };

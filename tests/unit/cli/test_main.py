@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def test_help_lists_every_command_and_shows_examples(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_commands_help_has_an_example_that_it_understands(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    examples = import_module(f"execlayer.cli.{name}").EXAMPLES
+    examples = cli.module(name).EXAMPLES
     text = helped(capsys, name)
     assert examples in text and f"  execlayer {name}" in examples and "--json" in text
     parser = cli._parser()

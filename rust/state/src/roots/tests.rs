@@ -1,8 +1,6 @@
 //! The public trie fixtures, and tries with keys of any length, which the secure trie never sees.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path as FilePath;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -14,25 +12,13 @@ use super::node::{Node, Path, Reference};
 use super::{NodeError, RootError};
 use crate::{LedgerError, NodeKey, TrieNodes};
 
+#[path = "../../../exec/tests/fixtures/mod.rs"]
+mod fixtures;
+
 /// One file of the fixtures' archive of primitives; None where fixtures are not at hand.
 fn fixture(name: &str) -> Option<Value> {
-    let archive = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/primitives.tar.xz");
-    if !archive.exists() {
-        assert!(std::env::var("CI").is_err(), "{} is missing", archive.display());
-        eprintln!("skipped: {} is missing", archive.display());
-        return None;
-    }
-    let file = std::fs::File::open(archive).unwrap();
-    let mut archive = tar::Archive::new(liblzma::read::XzDecoder::new(file));
-    let mut entry = archive
-        .entries()
-        .unwrap()
-        .map(Result::unwrap)
-        .find(|entry| entry.path().unwrap().ends_with(name))
-        .unwrap_or_else(|| panic!("{name} is not in the archive"));
-    let mut text = String::new();
-    entry.read_to_string(&mut text).unwrap();
-    Some(serde_json::from_str(&text).unwrap())
+    let file = fixtures::Fixtures::find()?.file("primitives", name);
+    Some(serde_json::from_slice(&file).unwrap())
 }
 
 struct Write {
