@@ -34,7 +34,7 @@ RUST_EDGES: dict[str, set[str]] = {
 # Each floor may use the floors before it, and rooms of its own floor only as listed in PYTHON_NEIGHBOURS.
 PYTHON_FLOORS: list[set[str]] = [
     {"errors", "config", "observe", "units", "artifacts", "_core"},
-    {"chain", "accounts", "contract", "upstream", "results", "spec", "trace", "evm"},
+    {"chain", "pool", "accounts", "contract", "upstream", "results", "spec", "trace", "evm"},
     {"models", "extensions", "orders", "producer", "server", "testing"},
     {"node"},
     {"cli"},
@@ -44,7 +44,7 @@ PYTHON_NEIGHBOURS: dict[str, set[str]] = {
     "units": {"errors"},
     "config": {"errors", "units"},
     "artifacts": {"_core"},
-    "chain": {"accounts", "results", "spec", "trace", "evm"},
+    "chain": {"accounts", "pool", "results", "spec", "trace", "evm"},
     "evm": {"accounts", "spec", "trace"},
     "accounts": {"results"},
     "contract": {"accounts", "results"},

@@ -62,7 +62,11 @@ AREAS: dict[str, list[Producer]] = {
     "blocks": [compare("blocks"), python("scripting")],
     "evm": [compare("evm"), python("calls")],
     "orders": [cargo("bench", "--package", "execlayer-orders", "--bench", "promises", "--", "--json")],
-    "pool": [compare("pool")],
+    "pool": [
+        compare("pool"),
+        cargo("bench", "--package", "execlayer-pool", "--bench", "pool", "--", "--json"),
+        cargo("bench", "--package", "execlayer-chain", "--bench", "pipeline", "--", "--json"),
+    ],
     "recover": [
         cargo("bench", "--package", "execlayer-kernels", "--bench", "recover", "--", "--json"),
         python("batches"),

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeAlias, overload
 from . import _core, evm
 from .accounts import Account, AddressLike, address_of
 from .errors import ExeclayerError, InvalidArgument, StoreIo, UnknownAnchor
+from .pool import Pool
 from .spec import ChainSpec, genesis_under
 from .trace import Trace
 from .units import Wei
@@ -50,12 +51,14 @@ class Chain:
 
     def __init__(self, core: _core.Chain) -> None:
         self._core = core
+        self._pool = Pool(core)
 
     @classmethod
-    def dev(cls, genesis: GenesisLike | None = None, *, spec: ChainSpec | None = None) -> Self:
+    def dev(cls, genesis: GenesisLike | None = None, *, spec: ChainSpec | None = None, **settings: Any) -> Self:
         """A chain in memory: Osaka's rules and ten well-known accounts of 10,000 ether, unless a genesis differs.
 
-        ``spec`` gives other rules, in place of the genesis's own.
+        ``spec`` gives other rules, in place of the genesis's own. Settings are those of the tables ``pool`` and
+        ``mining`` of :class:`~execlayer.config.Config`, such as ``max_memory=64 << 20``.
 
         >>> alice, bob = Chain.dev(spec=ChainSpec.osaka().with_gas(transfer=5_000)).accounts[:2]
         >>> alice.transfer(bob, 1).gas_used
@@ -63,7 +66,7 @@ class Chain:
 
         *Errors*: :class:`~execlayer.errors.InvalidGenesis` names the field and what stood there.
         """
-        return cls(_core.Chain.memory(_genesis_text(genesis), None if spec is None else spec.core))
+        return cls(_core.Chain.memory(_genesis_text(genesis), None if spec is None else spec.core, settings))
 
     @classmethod
     def open(
@@ -72,12 +75,14 @@ class Chain:
         genesis: GenesisLike | None = None,
         *,
         spec: ChainSpec | None = None,
+        **settings: Any,
     ) -> Self:
         """The chain in a folder, which is made where it isn't there; without a genesis, :meth:`dev`'s chain is begun.
+        ``spec`` gives other rules, in place of the genesis's own; a folder can't hold functions in Python. Settings as
+        of :meth:`dev`.
 
-        ``spec`` gives other rules, in place of the genesis's own; a folder can't hold functions in Python.
-
-        What a call has acknowledged survives a crash of the process and of the machine.
+        What a call has acknowledged survives a crash of the process and of the machine; of what waits for a block, a
+        crash of the process.
 
         *Errors*: :class:`~execlayer.errors.StoreInUse` where another process has it open, ``OtherGenesis`` where it
         holds another chain, :class:`~execlayer.errors.InvalidGenesis`, :class:`~execlayer.errors.StoreError`.
@@ -89,14 +94,14 @@ class Chain:
         if spec is not None:
             text = genesis_under(spec, text)
         if text is None or text == known:
-            return cls(_core.Chain.open(str(folder), known))
+            return cls(_core.Chain.open(str(folder), known, settings))
         if known is None:
             # A wrong one is refused before anything is written. Then it is kept before the store begins with it: a
             # crash in between leaves a genesis without a store, never a store of which nobody knows how it began.
             _core.Chain.memory(text).close()
             _write_synced(kept, text)
         try:
-            chain = cls(_core.Chain.open(str(folder), text))
+            chain = cls(_core.Chain.open(str(folder), text, settings))
         except BaseException:
             if known is None:
                 kept.unlink()
@@ -215,20 +220,28 @@ class Chain:
     # ---- change -----------------------------------------------------------------------------------------------------
 
     @overload
-    def submit(self, transactions: bytes) -> str: ...
+    def submit(self, transactions: bytes, *, private: bool = False) -> str: ...
     @overload
-    def submit(self, transactions: Iterable[bytes]) -> list[str | ExeclayerError]: ...
-    def submit(self, transactions: bytes | Iterable[bytes]) -> str | list[str | ExeclayerError]:
+    def submit(self, transactions: Iterable[bytes], *, private: bool = False) -> list[str | ExeclayerError]: ...
+    def submit(
+        self, transactions: bytes | Iterable[bytes], *, private: bool = False
+    ) -> str | list[str | ExeclayerError]:
         """Takes signed transactions to wait for a block.
 
         One: its hash, or its error is raised. Many, in one crossing: for each its hash or the error it would have
         raised, in order; those that are refused don't touch the others.
+
+        Private ones are shown to no client before they stand in a block.
         """
         if not isinstance(transactions, bytes):
-            return self._core.submit(_batch(transactions))
-        [answer] = self._core.submit([transactions])
+            return self._core.submit(_batch(transactions), private)
+        [answer] = self._core.submit([transactions], private)
         if isinstance(answer, Exception):
-            raise answer
+            try:
+                raise answer
+            finally:
+                # Its traceback holds this frame: without this nothing that callers hold would be freed at once.
+                del answer
         return answer
 
     def submit_packed(self, buffer: Any, ends: Any) -> list[str | ExeclayerError]:
@@ -236,6 +249,11 @@ class Chain:
         ``ends[i]``. Both are anything with the buffer protocol, such as numpy's arrays of ``uint8`` and ``uint64``.
         """
         return self._core.submit_packed(buffer, ends)
+
+    @property
+    def pool(self) -> Pool:
+        """What waits."""
+        return self._pool
 
     @property
     def pending(self) -> int:
@@ -252,8 +270,14 @@ class Chain:
         then. ``HeaderMismatch`` for a time that isn't after the head's.
         """
         if transactions is None:
-            return self._core.mine(timestamp).block
+            return self.produce(timestamp=timestamp).block
         return self._core.mine_batch(_batch(transactions), timestamp).block
+
+    def produce(self, *, timestamp: int | None = None) -> _core.Mined:
+        """As :meth:`mine` of what waits, with what had to stay out: ``block``, and ``skipped``, hashes with errors."""
+        if self._pool.order is not None:
+            return self._pool.mine_ordered(self._pool.order, timestamp)
+        return self._core.mine(timestamp)
 
     def import_block(self, raw: bytes) -> _core.Block:
         """Takes a block's RLP: checks it, executes it, keeps it; it becomes the head if its branch is the better one.

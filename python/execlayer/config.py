@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,10 @@ from .errors import InvalidConfig
 
 PREFIX = "EXECLAYER_"
 """What the names of our environment variables begin with."""
+
+
+ClassName: TypeAlias = Literal["deploy", "transfer", "call", "model", "inference", "training", "system"]
+"""Kinds of work."""
 
 
 class Settings(BaseModel):
@@ -33,6 +37,55 @@ class Mining(Settings):
 
     block_time_seconds: float = Field(default=12.0, gt=0, le=1e9)
     """Time between two blocks of the mode `interval`."""
+
+    batch_size: int = Field(default=1024, ge=1, le=1 << 20)
+    """Transactions executed between two looks at memory. It is halved while batches need too much, and grows back."""
+
+    batch_memory: int = Field(default=256 << 20, ge=1 << 20, le=1 << 40)
+    """Bytes that a batch may add to what its block takes in memory."""
+
+    parallel_workers: int | None = Field(default=None, ge=1, le=1024)
+    """Threads that decode transactions and recover their senders; by default as many as the machine has."""
+
+    presimulate: bool = False
+    """Leaves out transactions that would fail: tries them 2, 4 and 8 blocks later, then includes them as they are."""
+
+
+class Pool(Settings):
+    """What may wait for a block, and what goes first."""
+
+    max_memory: int = Field(default=512 << 20, ge=1 << 20, le=1 << 40)
+    """Bytes that waiting transactions may take in memory. Full, the pool lets go of those that offer least."""
+
+    max_transactions: int = Field(default=250_000, ge=1, le=100_000_000)
+    """How many may wait."""
+
+    max_per_sender: int = Field(default=20_000, ge=1, le=100_000_000)
+    """How many of one sender may wait."""
+
+    fee_weight: float = Field(default=0.5, ge=0.2, le=0.8)
+    """How much of a rank fees decide when all is calm; priorities decide the rest."""
+
+    update_interval: int = Field(default=10, ge=1, le=1 << 40)
+    """Blocks between two adjustments of the weights."""
+
+    fee_threshold: float = Field(default=1.5, gt=0, le=1e9)
+    """Fee pressure above this moves weight to fees: 75th percentile of waiting tips over the median of those paid."""
+
+    congestion_threshold: float = Field(default=2.0, gt=0, le=1e9)
+    """Congestion above this moves weight to priorities: waiting gas in blocks of gas."""
+
+    cache_size: int = Field(default=10_000, ge=1, le=100_000_000)
+    """Factors of senders that are kept made."""
+
+    cache_seconds: int = Field(default=600, ge=0, le=1 << 40)
+    """How long a made factor is good, in seconds of the chain's time."""
+
+    priorities: dict[ClassName, float] = {}
+    """How much classes are preferred; 1 is neutral, and what isn't named is 1 (`system`: 4)."""
+
+    system_senders: tuple[str, ...] = ()
+    """Addresses whose transactions are of the class `system`."""
 
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -73,7 +126,13 @@ class Config(Settings):
     """A genesis.json of geth's form; without it the development chain."""
 
     mining: Mining = Mining()
+    pool: Pool = Pool()
     rpc: Rpc = Rpc()
+
+    def chain_settings(self) -> dict[str, Any]:
+        """What :meth:`execlayer.Chain.dev` and :meth:`execlayer.Chain.open` take beside the genesis."""
+        settings = {**self.mining.model_dump(exclude={"mode", "block_time_seconds"}), **self.pool.model_dump()}
+        return {name: value for name, value in settings.items() if value is not None}
 
 
 def load(

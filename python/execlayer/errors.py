@@ -439,6 +439,47 @@ class PoolFull(TransactionRejected):
     transactions: int
 
 
+class SenderReserved(TransactionRejected):
+    """A sender's waiting transactions all bring blobs, or none does."""
+
+    sender: str
+    blobs: bool
+
+
+class BlobGap(TransactionRejected):
+    """A blob transaction doesn't wait behind a gap."""
+
+    expected: int
+    actual: int
+
+
+class ExecutionFailed(TransactionRejected):
+    """It would fail, and is left out and tried again later: the chain was opened with ``presimulate``."""
+
+    attempts: int
+
+
+class TransactionFault(ExeclayerError):
+    """Executing it met a fault of ours; it was set aside."""
+
+    reason: str
+
+
+class BatchOutOfMemory(ExeclayerError):
+    """Alone it needs more memory than a batch may take."""
+
+    used: int
+    budget: int
+
+
+class JournalUnwritable(ExeclayerError):
+    """The pool's journal can't be read or written: what can't be kept isn't taken."""
+
+    path: str
+    action: str
+    reason: str
+
+
 # ---- chain and blocks ------------------------------------------------------------------------------------------------
 
 

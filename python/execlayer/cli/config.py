@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _toml(tree: dict[str, Any]) -> Iterator[str]:
+def _toml(tree: dict[str, Any], table: str = "") -> Iterator[str]:
     """Settings as TOML; what is not set stands as a comment."""
     for name, value in tree.items():
         if value is None:
@@ -43,5 +43,5 @@ def _toml(tree: dict[str, Any]) -> Iterator[str]:
     for name, value in tree.items():
         if isinstance(value, dict):
             yield ""
-            yield f"[{name}]"
-            yield from _toml(value)
+            yield f"[{table}{name}]"
+            yield from _toml(value, f"{table}{name}.")

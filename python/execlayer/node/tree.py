@@ -11,7 +11,7 @@ import trio
 
 from ..chain import Chain
 from ..config import Config
-from ..producer.service import produce
+from ..producer import Producer
 from .display import Display
 
 A_WHILE_SECONDS = 3_600
@@ -21,7 +21,11 @@ A_WHILE_SECONDS = 3_600
 @contextmanager
 def opened(config: Config) -> Iterator[Chain]:
     """The chain that the settings name, closed at the end."""
-    chain = Chain.dev(config.genesis) if config.data is None else Chain.open(config.data, config.genesis)
+    settings = config.chain_settings()
+    if config.data is None:
+        chain = Chain.dev(config.genesis, **settings)
+    else:
+        chain = Chain.open(config.data, config.genesis, **settings)
     with chain:
         yield chain
 
@@ -55,8 +59,12 @@ async def run_services(
                 endpoints = await nursery.start(server)
             with display.shown(chain, endpoints):
                 await nursery.start(_follow, chain, display)
+                # With a server, whoever submits mines in the same breath, unless a client has switched that off.
+                mode = "manual" if endpoints and config.mining.mode == "automine" else config.mining.mode
+                seconds = config.mining.block_time_seconds
                 # At the time that clients see, who may have moved the clock.
-                await nursery.start(produce, rpc.mine, config.mining)
+                producer = Producer(chain, mode, block_time_seconds=seconds, mine=rpc.mine)
+                await nursery.start(producer.run)
                 task_status.started(endpoints)
                 async for _ in signals:
                     break

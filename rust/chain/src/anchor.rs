@@ -59,7 +59,7 @@ impl Chain {
         if anchors.set.len() >= ANCHORS_MAX {
             return Err(ChainError::TooManyAnchors(ANCHORS_MAX));
         }
-        let point = Point { head: self.head().id, pool: self.pool(), added: Vec::new() };
+        let point = Point { head: self.head().id, pool: self.waiting().shared(), added: Vec::new() };
         anchors.set.insert(anchors.next, point);
         anchors.next += 1;
         Ok(Anchor(anchors.next - 1))
@@ -77,7 +77,7 @@ impl Chain {
         let added = writer.anchors.set.range(anchor.0..).flat_map(|(_, point)| point.added.iter().copied()).collect();
         let head = self.move_head(&mut writer, head, None, added)?;
         writer.anchors.set.split_off(&anchor.0);
-        *self.lock_pool() = pool;
+        self.waiting().restore(pool);
         Ok(head)
     }
 

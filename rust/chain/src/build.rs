@@ -1,23 +1,23 @@
 //! Making blocks: of what waits in the pool, or of exactly the transactions that are given.
 //!
 //! The header is drawn up by the same functions that import compares with, so a sealed block imports cleanly elsewhere.
-//! Which transactions had to stay out, and why, is part of the answer; what becomes of them is [`recovery`]'s table.
+//! Which transactions had to stay out, and why, is part of the answer; what becomes of them is
+//! [`recovery`](crate::recovery)'s table.
 
 use std::sync::Arc;
 
-use evm::{Fork, Rejection, spec::Rules};
-use exec::{BlockBuilder, ExecError};
-use pool::Pool;
+use evm::{Fork, spec::Rules};
+use pool::{Explanation, Pooled, Room, Tried};
 use state::{StoredBlock, Tally};
 use types::{Address, B256, BlockId, Body, Bytes, Header, Recovered, Withdrawal, keccak256};
 
 use crate::{
-    BlockRef, BlockState, Chain, ChainError, MineError, Recovery, Submission,
+    BlockRef, BlockState, Chain, ChainError, ExecutionMetrics, MineError, Submission, Trouble,
+    dispatch::{Frame, Source},
     execute::{self, Concluded},
     head::Writer,
     header,
     import::BLOCK_BYTES_MAX,
-    recovery,
     reorg::NewBlock,
     submit,
 };
@@ -65,14 +65,8 @@ pub struct Mined {
     /// It, with its receipts.
     pub block: Arc<StoredBlock>,
     /// What was tried and could not stand in it: hash and reason.
-    pub skipped: Vec<(B256, Rejection)>,
+    pub skipped: Vec<(B256, Trouble)>,
 }
-
-/// Bytes of a block that are left for what is not a transaction: header, withdrawals, lengths.
-const OVERHEAD_BYTES: usize = 1 << 16;
-
-/// Gas of the cheapest transaction there is. Less room than this ends a block.
-const TRANSACTION_GAS_MIN: u64 = 21_000;
 
 impl Chain {
     /// Makes the next block of what waits, best first, and makes it the head.
@@ -80,37 +74,70 @@ impl Chain {
     /// # Errors
     /// See [`MineError`]; the chain and the pool are then as they were.
     pub fn mine(&self, options: MineOptions) -> Result<Mined, MineError> {
+        self.mine_from(&Source::Ranked, options)
+    }
+
+    /// As [`mine`](Self::mine), of these candidates in an order of one's own: the best score first, as far as nonces
+    /// allow; those whose score is NaN stay out.
+    ///
+    /// # Errors
+    /// See [`MineError`]; the chain and the pool are then as they were.
+    ///
+    /// # Panics
+    /// Where there are not as many scores as candidates.
+    pub fn mine_ordered(
+        &self,
+        candidates: &[Arc<Pooled>],
+        scores: &[f64],
+        options: MineOptions,
+    ) -> Result<Mined, MineError> {
+        assert_eq!(candidates.len(), scores.len(), "a score for each candidate");
+        self.mine_from(&Source::Own(candidates, scores), options)
+    }
+
+    /// The transactions that the next block could choose from: the best ones by rank, so many at most.
+    pub fn candidates(&self, count: usize) -> Vec<Arc<Pooled>> {
+        let room =
+            Room { gas: u64::MAX, blobs: u64::MAX, size_bytes: usize::MAX, transactions: count, ..self.next_room() };
+        self.waiting().change_freely(|pool| pool.schedule(&room, &Tried::default())).transactions
+    }
+
+    /// Why a waiting transaction stands where it stands, and what would include it; None where it isn't there.
+    pub fn explain(&self, hash: &B256) -> Option<Explanation> {
+        let room = self.next_room();
+        self.waiting().change_freely(|pool| pool.explain(hash, &room))
+    }
+
+    /// What the dispatcher has done so far.
+    pub fn stats(&self) -> ExecutionMetrics {
+        let (record, batch_size) = self.lock_done().clone();
+        record.metrics(&self.pool(), batch_size)
+    }
+
+    /// An empty block on the head.
+    fn next_room(&self) -> Room {
+        let head = self.head();
+        let rules = self.next_rules(head.header.timestamp + 1);
+        Room {
+            base_fee: self.next_base_fee().unwrap_or_default(),
+            blob_base_fee: self.next_blob_base_fee().unwrap_or_default(),
+            gas: head.header.gas_limit,
+            blobs: rules.blobs.max,
+            size_bytes: BLOCK_BYTES_MAX,
+            transactions: usize::MAX,
+        }
+    }
+
+    fn mine_from(&self, source: &Source<'_>, options: MineOptions) -> Result<Mined, MineError> {
         let mut writer = self.take_turn()?;
         let draft = self.draft(&options)?;
-        let pool = self.pool();
         let environment = execute::environment(&draft.header, &[]);
-        let mut builder = BlockBuilder::new(&draft.rules, &environment, &draft.state, execute::mode(&draft.rules))
-            .map_err(MineError::Execution)?;
-        let (mut included, mut skipped) = (Vec::new(), Vec::new());
-        let mut room_bytes = BLOCK_BYTES_MAX - OVERHEAD_BYTES;
-        let mut best = pool.best(draft.header.base_fee_per_gas.unwrap_or_default());
-        while draft.header.gas_limit - builder.gas_used() >= TRANSACTION_GAS_MIN {
-            let Some(next) = best.next() else { break };
-            if next.size_bytes > room_bytes {
-                best.leave_out(&next.transaction.sender);
-                continue;
-            }
-            match builder.push(&next.transaction) {
-                Ok(_) => {
-                    room_bytes -= next.size_bytes;
-                    included.push(next.transaction.clone());
-                }
-                Err(ExecError::Rejected { rejection, .. }) => {
-                    best.leave_out(&next.transaction.sender);
-                    skipped.push((next.hash, rejection));
-                }
-                Err(error) => return Err(MineError::Execution(error)),
-            }
-        }
-        let outcome = builder.finish(&options.withdrawals).map_err(MineError::Execution)?;
-        let block = self.seal(&mut writer, draft, included, options.withdrawals, outcome)?;
-        self.repair_pool(&skipped)?;
-        Ok(Mined { block, skipped })
+        let blob_base_fee = draft.rules.blobs.base_fee(draft.header.excess_blob_gas.unwrap_or_default());
+        let frame = Frame { rules: &draft.rules, environment: &environment, state: &draft.state, blob_base_fee };
+        let filled = self.fill(&mut self.lock_dispatcher(), &frame, source, &options.withdrawals)?;
+        let block = self.seal(&mut writer, draft, filled.included, options.withdrawals, filled.outcome)?;
+        self.repair_pool(&filled.skipped)?;
+        Ok(Mined { block, skipped: filled.skipped })
     }
 
     /// Makes the next block of exactly these transactions, in this order, and makes it the head.
@@ -206,28 +233,6 @@ impl Chain {
         let new = NewBlock { stored: Arc::clone(&stored), diff, update, lattice };
         self.extend(writer, parent, new)?;
         Ok(stored)
-    }
-
-    /// Does with each transaction that could not be included what the table says.
-    fn repair_pool(&self, skipped: &[(B256, Rejection)]) -> Result<(), ChainError> {
-        if skipped.is_empty() {
-            return Ok(());
-        }
-        let head = self.head();
-        let mut pool = self.lock_pool();
-        let pool: &mut Pool = Arc::make_mut(&mut pool);
-        for (hash, rejection) in skipped {
-            match recovery(rejection) {
-                Recovery::Skip => {}
-                Recovery::Remove => drop(pool.remove(hash)),
-                Recovery::Reorder => {
-                    let Some(sender) = pool.get(hash).map(|pooled| pooled.transaction.sender) else { continue };
-                    let account = state::View::account(&*head.state, &sender)?.unwrap_or_default();
-                    pool.settle(&sender, account.nonce);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

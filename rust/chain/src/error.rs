@@ -3,7 +3,7 @@
 
 use evm::Rejection;
 use exec::ExecError;
-use pool::PoolError;
+use pool::{PoolError, journal::JournalError};
 use state::{LedgerError, Stopped, ViewError, roots::RootError};
 use types::{B256, BlockId, RecoverError, TransactionError};
 
@@ -126,6 +126,9 @@ pub enum SubmitError {
     /// The pool does not want it.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// It could not be noted in the pool's journal, and what can't be kept is not taken.
+    #[error(transparent)]
+    Journal(JournalError),
     /// Not the transaction's fault.
     #[error(transparent)]
     Chain(#[from] ChainError),

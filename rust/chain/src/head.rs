@@ -3,11 +3,12 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use evm::spec::{ChainSpec, Rules};
 use exec::{Executor, Parallel};
-use pool::{Limits, Pool};
+use pool::{Pool, Settings};
 use state::{
     Commit, Ledger, StateDiff, StateReader, Stopped, StoredBlock, Tally,
     roots::{self, Lattice},
@@ -17,11 +18,14 @@ use types::{B256, BlockId, Header, U256};
 use crate::{
     ChainError, Genesis, Subscription,
     anchor::Anchors,
+    dispatch::{Dispatch, Dispatcher},
     header::{Field, same},
+    metrics::Record,
     notify::Signal,
-    reorg::{Layers, Records},
+    reorg::{Layers, Path, Records},
     snapshot,
     turns::{Turn, Turns},
+    waiting::Waiting,
 };
 
 /// How far back states can be read and reorgs can go.
@@ -34,21 +38,32 @@ pub enum History {
 }
 
 /// What can be chosen about a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Default: a window of 128 blocks, as geth keeps.
     pub history: History,
-    /// How much may wait in the pool.
-    pub pool: Limits,
+    /// How much may wait in the pool, and who goes first.
+    pub pool: Settings,
+    /// How blocks are filled.
+    pub dispatch: Dispatch,
     /// Whether blocks run on several cores.
     pub parallel: Parallel,
-    /// On how many at most; None for all there are.
+    /// On how many at most they run, and are transactions prepared; None for all there are.
     pub threads_max: Option<usize>,
+    /// What time it is, in milliseconds since 1970: how long transactions wait is told by it, and nothing decided.
+    pub clock: fn() -> u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { history: History::Window(128), pool: Limits::default(), parallel: Parallel::Auto, threads_max: None }
+        Self {
+            history: History::Window(128),
+            pool: Settings::default(),
+            dispatch: Dispatch::default(),
+            parallel: Parallel::Auto,
+            threads_max: None,
+            clock: || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+        }
     }
 }
 
@@ -134,8 +149,12 @@ pub struct Chain {
     head: RwLock<Arc<Head>>,
     /// Held by whoever changes the chain.
     writer: Turns<Writer>,
-    /// Copied only when it changes while an anchor holds it.
-    pool: Mutex<Arc<Pool>>,
+    waiting: Waiting,
+    dispatcher: Mutex<Dispatcher>,
+    /// What it has done up to its last block, and its batch size then: asking must not wait for a block.
+    done: Mutex<(Record, usize)>,
+    /// None: everybody's.
+    workers: Option<rayon::ThreadPool>,
     /// Declared safe, declared final.
     marks: Mutex<(Option<BlockId>, Option<BlockId>)>,
     layers: Layers,
@@ -180,19 +199,30 @@ impl Chain {
         }
         let head = read_head(&*ledger)?;
         let records = Records::read(&*ledger)?;
-        Ok(Arc::new(Self {
+        let batch_size = options.dispatch.batch_size;
+        let waiting = Waiting::new(Pool::new(options.pool.clone()));
+        let workers = options.threads_max.and_then(|count| {
+            // Where threads can't be had, everybody's do.
+            rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "execlayer".to_owned()).build().ok()
+        });
+        let chain = Arc::new(Self {
             genesis,
             genesis_id,
             executor: Executor::new(options.parallel, options.threads_max),
             options,
+            workers,
             ledger,
             head: RwLock::new(Arc::new(head)),
             writer: Turns::new(Writer { records, anchors: Anchors::default() }),
-            pool: Mutex::new(Arc::new(Pool::new(options.pool))),
+            waiting,
+            dispatcher: Mutex::default(),
+            done: Mutex::new((Record::default(), batch_size)),
             marks: Mutex::default(),
             layers: Layers::default(),
             signal: Signal::default(),
-        }))
+        });
+        chain.settle_pool(&chain.head(), &Path::default(), None, Vec::new());
+        Ok(chain)
     }
 
     /// How the chain begins.
@@ -224,11 +254,6 @@ impl Chain {
     pub fn next_rules(&self, timestamp: u64) -> Rules {
         let head = self.head();
         self.spec().rules_merged(head.id.number + 1, timestamp, Some(head.total_difficulty))
-    }
-
-    /// What waits, as it is now.
-    pub fn pool(&self) -> Arc<Pool> {
-        self.lock_pool().clone()
     }
 
     /// Follows the head from here on.
@@ -303,8 +328,24 @@ impl Chain {
         self.writer.take()
     }
 
-    pub(crate) fn lock_pool(&self) -> MutexGuard<'_, Arc<Pool>> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    pub(crate) fn lock_dispatcher(&self) -> MutexGuard<'_, Dispatcher> {
+        self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lock_done(&self) -> MutexGuard<'_, (Record, usize)> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs work that spreads over threads on those that it may have.
+    pub(crate) fn on_workers<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.workers {
+            Some(workers) => workers.install(work),
+            None => work(),
+        }
     }
 
     /// Shows what the ledger now holds as the head.

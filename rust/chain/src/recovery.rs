@@ -3,7 +3,45 @@
 
 use evm::Rejection;
 
-/// What happens to the transaction, and with it to the later ones of its sender in this block.
+/// Why a transaction that was chosen for a block is not in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// It may not stand in this block.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// It would fail, and blocks are made without such ones where they can wait (`presimulate`).
+    #[error("execution fails; tried {attempts} times")]
+    ExecutionFailed {
+        /// How often it was tried for a block, this time included.
+        attempts: u32,
+    },
+    /// Executing it met a fault of ours, not of its own.
+    #[error("internal fault: {0}")]
+    Fault(String),
+    /// Its batch, or it alone, needs more memory than a batch may.
+    #[error("out of memory: a batch may take {budget} bytes, this one takes {used}")]
+    OutOfMemory {
+        /// Bytes.
+        used: usize,
+        /// Most bytes.
+        budget: usize,
+    },
+}
+
+impl Trouble {
+    /// How metrics call it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            // The names under which the public fixtures know it.
+            Self::Rejected(rejection) => rejection.names()[0],
+            Self::ExecutionFailed { .. } => "EXECUTION_FAILED",
+            Self::Fault(_) => "INTERNAL_FAULT",
+            Self::OutOfMemory { .. } => "OUT_OF_MEMORY",
+        }
+    }
+}
+
+/// What happens to the transaction. The later ones of its sender are left out of this block with it, whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// It stays in the pool for a later block.
@@ -12,32 +50,43 @@ pub enum Recovery {
     Reorder,
     /// It leaves the pool: waiting makes it no better.
     Remove,
+    /// It is tried again in a later block, each time later, and a bounded number of times.
+    Retry,
+    /// Its batch is undone and run again one by one, and it is set aside for good.
+    SetAside,
+    /// Its batch is undone and run again in halves; alone, it is skipped.
+    Halve,
 }
 
 /// The table.
-pub fn recovery(rejection: &Rejection) -> Recovery {
-    match rejection {
-        // The next block may have room, or be cheaper.
-        Rejection::BlockGasExceeded { .. }
-        | Rejection::FeeTooLow { .. }
-        | Rejection::BlobFeeTooLow { .. }
-        | Rejection::TooManyBlobs { .. } => Recovery::Skip,
-        Rejection::InvalidNonce { .. } => Recovery::Reorder,
-        Rejection::KindNotEnabled { .. }
-        | Rejection::WrongChain { .. }
-        | Rejection::ProtectedTooEarly { .. }
-        | Rejection::HighSignature { .. }
-        | Rejection::GasLimitTooHigh { .. }
-        | Rejection::InsufficientGas { .. }
-        | Rejection::InsufficientFloorGas { .. }
-        | Rejection::TipAboveFee { .. }
-        | Rejection::NonceExhausted
-        | Rejection::InsufficientBalance { .. }
-        | Rejection::SenderHasCode { .. }
-        | Rejection::InitCodeTooLong { .. }
-        | Rejection::NoBlobs
-        | Rejection::BlobVersion { .. }
-        | Rejection::CannotCreate { .. }
-        | Rejection::NoAuthorizations => Recovery::Remove,
+pub fn recovery(trouble: &Trouble) -> Recovery {
+    match trouble {
+        Trouble::Rejected(rejection) => match rejection {
+            // The next block may have room, or be cheaper, or have other prices.
+            Rejection::BlockGasExceeded { .. }
+            | Rejection::FeeTooLow { .. }
+            | Rejection::BlobFeeTooLow { .. }
+            | Rejection::TooManyBlobs { .. }
+            | Rejection::InsufficientGas { .. }
+            | Rejection::InsufficientFloorGas { .. } => Recovery::Skip,
+            Rejection::InvalidNonce { .. } => Recovery::Reorder,
+            Rejection::KindNotEnabled { .. }
+            | Rejection::WrongChain { .. }
+            | Rejection::ProtectedTooEarly { .. }
+            | Rejection::HighSignature { .. }
+            | Rejection::GasLimitTooHigh { .. }
+            | Rejection::TipAboveFee { .. }
+            | Rejection::NonceExhausted
+            | Rejection::InsufficientBalance { .. }
+            | Rejection::SenderHasCode { .. }
+            | Rejection::InitCodeTooLong { .. }
+            | Rejection::NoBlobs
+            | Rejection::BlobVersion { .. }
+            | Rejection::CannotCreate { .. }
+            | Rejection::NoAuthorizations => Recovery::Remove,
+        },
+        Trouble::ExecutionFailed { .. } => Recovery::Retry,
+        Trouble::Fault(_) => Recovery::SetAside,
+        Trouble::OutOfMemory { .. } => Recovery::Halve,
     }
 }

@@ -16,7 +16,7 @@ use state::{
     Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateDiff, Stop, StoredBlock,
     roots::{self, Lattice},
 };
-use types::{B256, BlockId, Bytes};
+use types::{Account, Address, B256, BlockId, Bytes};
 
 use crate::{BlockRef, BlockState, Chain, ChainError, Head, History, head::Writer, history::Layer};
 
@@ -307,6 +307,7 @@ impl Chain {
             records.remove_side(done);
         }
         let mut head = target;
+        let block = new.as_ref().map(|new| Arc::clone(&new.stored));
         if let Some(new) = new {
             head = new.stored.id;
             commit.canonical.push((head.number, Some(head.hash)));
@@ -329,10 +330,11 @@ impl Chain {
         }
         self.prune(writer, &mut records, &mut commit, head.number)?;
         commit.metadata = records.changes(&writer.records);
+        let touched = touched(&commit.diff);
         self.ledger().commit(commit)?;
         writer.records = records;
         let after = self.publish()?;
-        self.settle_pool(&before, &after, &path);
+        self.settle_pool(&after, &path, block.as_deref(), touched);
         Ok(after)
     }
 
@@ -353,6 +355,15 @@ impl Chain {
         commit.forget.extend(records.sides.drain(..kept).map(|side| side.hash));
         Ok(())
     }
+}
+
+/// Accounts that can send less than before: those whose nonce is another, or whose balance is lower.
+fn touched(diff: &StateDiff) -> Vec<(Address, Account)> {
+    let accounts = diff.accounts.iter().filter_map(|(address, change)| {
+        let (before, after) = (change.before.unwrap_or_default(), change.after.unwrap_or_default());
+        (before.nonce != after.nonce || after.balance < before.balance).then_some((*address, after))
+    });
+    accounts.collect()
 }
 
 fn undo_layer(reverse: ReverseDiff) -> Layer {

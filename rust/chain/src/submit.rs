@@ -1,13 +1,22 @@
 //! Transactions on their way into the pool, many at a time.
+//!
+//! What one transaction can be checked for alone (signature, form, account, class) is done for the whole batch on all
+//! cores, before the pool is locked.
 
-use std::sync::Arc;
+use std::{path::Path as FilePath, sync::Arc};
 
-use evm::{Rejection, validate};
-use pool::Pool;
-use state::{Stop, Stopped};
-use types::{B256, Bytes, Recovered, Transaction};
+use evm::{BlockEnv, Rejection, spec::Rules, validate};
+use pool::{
+    DropReason, Inclusion, NewHead, Pool, Pooled,
+    journal::{Journal, JournalError, Kept},
+};
+use rayon::prelude::*;
+use state::{Stop, Stopped, StoredBlock};
+use types::{Account, Address, B256, Bytes, Recovered, Transaction};
 
-use crate::{Chain, ChainError, Head, SubmitError, execute, reorg::Path, senders::senders_of};
+use crate::{
+    Chain, ChainError, Head, PoolGuard, PoolSubscription, SubmitError, execute, reorg::Path, senders::senders_of,
+};
 
 /// A transaction in one of the forms in which people have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,28 +47,90 @@ impl From<Recovered> for Submission {
     }
 }
 
+/// Batches below this are prepared where they are: waking others takes longer.
+const PARALLEL_MIN: usize = 64;
+
+/// Ready for admission.
+type Prepared = Result<(Pooled, Account), SubmitError>;
+
+/// The block in which a transaction could stand at the earliest, with whatever depends on fees left open: they change.
+struct Earliest<'a> {
+    head: &'a Head,
+    rules: Rules,
+    environment: BlockEnv,
+}
+
+impl Earliest<'_> {
+    fn prepare(&self, pool: &pool::Settings, one: &Recovered, private: bool, since_ms: u64) -> Prepared {
+        let Recovered { transaction, sender } = one;
+        validate::form(&self.rules, &self.environment, transaction)?;
+        let state = &self.head.state;
+        let account = state.account(sender)?.unwrap_or_default();
+        let code = if account.has_code() { state.code(&account.code_hash)? } else { Bytes::new() };
+        match validate::sender(transaction, *sender, &account, &code) {
+            // A gap may be filled later.
+            Err(Rejection::InvalidNonce { expected, actual }) if actual > expected => {}
+            other => other?,
+        }
+        let class = pool.class(one, || match transaction.to().to() {
+            Some(to) => Ok::<_, SubmitError>(state.account(to)?.is_some_and(|account| account.has_code())),
+            None => Ok(false),
+        })?;
+        Ok((Pooled::new(one.clone(), class, private, since_ms), account))
+    }
+}
+
 impl Chain {
     /// Takes transactions into the pool. Each is answered for itself, in order: its hash, or why it was not taken.
     ///
     /// Work that was asked to stop takes no more of them: what is left is answered with `Stopped`.
     pub fn submit(&self, batch: Vec<Submission>) -> Vec<Result<B256, SubmitError>> {
-        let (stop, length) = (Stop::current(), batch.len());
-        let recovered = recover(batch).unwrap_or_else(|stopped| vec![Err(stopped.into()); length]);
-        // What settles the pool after the head has moved waits for this lock, so no transaction is admitted by a
-        // state that the pool has already left behind.
-        let mut pool = self.lock_pool();
-        let head = self.head();
-        let pool = Arc::make_mut(&mut pool);
-        let admit = |recovered: Result<_, SubmitError>| {
-            stop.check()?;
-            self.admit(pool, &head, recovered?)
-        };
-        recovered.into_iter().map(admit).collect()
+        self.take(batch, false)
     }
 
-    fn admit(&self, pool: &mut Pool, head: &Head, recovered: Recovered) -> Result<B256, SubmitError> {
-        let Recovered { transaction, sender } = &recovered;
-        // As of the earliest block in which it can stand; at which base fee is left open, since fees change.
+    /// As [`submit`](Self::submit), of transactions that are shown to nobody: they go from here into a block.
+    pub fn submit_private(&self, batch: Vec<Submission>) -> Vec<Result<B256, SubmitError>> {
+        self.take(batch, true)
+    }
+
+    fn take(&self, batch: Vec<Submission>, private: bool) -> Vec<Result<B256, SubmitError>> {
+        let now_ms = (self.options().clock)();
+        let (stop, length) = (Stop::current(), batch.len());
+        let recovered = self.on_workers(|| stop.within(|| recover(batch)));
+        let batch = recovered.unwrap_or_else(|stopped| vec![Err(stopped.into()); length]);
+        self.admit(&batch, |_| (private, now_ms))
+    }
+
+    /// Prepares and admits a batch; of each one it is asked whether it is private and since when it waits.
+    fn admit(
+        &self,
+        batch: &[Result<Recovered, SubmitError>],
+        origin: impl Fn(usize) -> (bool, u64) + Sync,
+    ) -> Vec<Result<B256, SubmitError>> {
+        let settings = Arc::clone(self.pool().settings());
+        loop {
+            let head = self.head();
+            let stop = Stop::current();
+            let prepared = self.on_workers(|| stop.within(|| self.prepare(&head, &settings, batch, &origin)));
+            // What settles the pool after the head has moved waits for the lock, so no transaction is admitted by a
+            // state that the pool has already left behind.
+            let answers = self.waiting().change(
+                |pool| (self.head().id == head.id).then(|| admit_prepared(pool, prepared)),
+                |pool, answers, error| answers.map(|answers| take_back(pool, answers, &error)),
+            );
+            if let Some(answers) = answers {
+                return answers;
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        head: &Head,
+        settings: &pool::Settings,
+        batch: &[Result<Recovered, SubmitError>],
+        origin: &(impl Fn(usize) -> (bool, u64) + Sync),
+    ) -> Vec<Prepared> {
         let timestamp = head.header.timestamp + 1;
         let rules = self.spec().rules_merged(head.id.number + 1, timestamp, Some(head.total_difficulty));
         let mut environment = execute::environment(&head.header, &[]);
@@ -67,60 +138,140 @@ impl Chain {
         environment.timestamp = timestamp;
         environment.base_fee = None;
         environment.excess_blob_gas = None;
-        validate::form(&rules, &environment, transaction)?;
-
-        let account = head.state.account(sender)?.unwrap_or_default();
-        let code = if account.has_code() { head.state.code(&account.code_hash)? } else { Bytes::new() };
-        match validate::sender(transaction, *sender, &account, &code) {
-            // A gap may be filled later.
-            Err(Rejection::InvalidNonce { expected, actual }) if actual > expected => {}
-            other => other?,
+        let earliest = Earliest { head, rules, environment };
+        let stop = Stop::current();
+        let prepare = |(index, one): (usize, &Result<Recovered, SubmitError>)| {
+            stop.check()?;
+            let (private, since_ms) = origin(index);
+            earliest.prepare(settings, one.as_ref().map_err(Clone::clone)?, private, since_ms)
+        };
+        if batch.len() < PARALLEL_MIN {
+            batch.iter().enumerate().map(prepare).collect()
+        } else {
+            batch.par_iter().enumerate().map(prepare).collect()
         }
-        Ok(pool.admit(recovered, &account)?.hash)
     }
 
     /// Brings the pool in line with a head that has moved: what was included leaves, what was undone comes back.
-    pub(crate) fn settle_pool(&self, before: &Head, after: &Head, path: &Path) {
-        let mut pool = self.lock_pool();
-        if pool.is_empty() && path.down.is_empty() {
-            return;
-        }
-        let pool = Arc::make_mut(&mut pool);
-        // A pool is an offer, not a promise: where the state cannot be read, the transaction is refused by the next
-        // block instead of here.
-        let nonce = |sender: &_| after.state.account(sender).map(|account| account.unwrap_or_default().nonce);
-        for id in &path.down {
-            let Ok(Some(block)) = self.ledger().block(&id.hash) else { continue };
-            for (transaction, sender) in block.body.transactions.iter().zip(&block.senders) {
-                pool.settle(sender, nonce(sender).unwrap_or_default());
-                let _ = self.admit(pool, after, Recovered::new(transaction.clone(), *sender));
+    /// `touched` are the accounts that are different now, `new` a block that is not read back from the ledger.
+    pub(crate) fn settle_pool(
+        &self,
+        after: &Head,
+        path: &Path,
+        new: Option<&StoredBlock>,
+        touched: Vec<(Address, Account)>,
+    ) {
+        let mut included = Vec::new();
+        let mut undone = Vec::new();
+        if !(self.pool().is_empty() && path.down.is_empty()) {
+            // A pool is an offer, not a promise: what can't be read is refused by the next block instead of here.
+            let read = |id: &types::BlockId| self.ledger().block(&id.hash).ok().flatten();
+            path.up.iter().filter_map(read).for_each(|block| inclusions(&block, &mut included));
+            new.into_iter().for_each(|block| inclusions(block, &mut included));
+            // The oldest first: what was in the chain first arrives first.
+            for block in path.down.iter().rev().filter_map(read) {
+                let pairs = block.body.transactions.iter().zip(&block.senders);
+                undone.extend(pairs.map(|(transaction, sender)| Ok(Recovered::new(transaction.clone(), *sender))));
             }
         }
-        debug_assert_ne!(before.id, after.id);
-        for sender in pool.senders() {
-            if let Ok(nonce) = nonce(&sender) {
-                pool.settle(&sender, nonce);
-            }
+        let head = NewHead {
+            height: after.id.number,
+            timestamp: after.header.timestamp,
+            gas_limit: after.header.gas_limit,
+            base_fee: self.next_base_fee().unwrap_or_default(),
+        };
+        self.waiting().change_freely(|pool| pool.advance(head, &included, touched.into_iter()));
+        if !undone.is_empty() {
+            let now_ms = (self.options().clock)();
+            // The head has moved for good: what follows from that is done, whoever has stopped waiting for it.
+            Stop::default().within(|| self.admit(&undone, |_| (false, now_ms)));
         }
+    }
+
+    /// Keeps a journal of the pool in this file, and takes back what the file says was waiting; returns how many were
+    /// taken. Those that can't be any more are left.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the chain goes on without a journal then.
+    pub fn open_journal(&self, path: &FilePath) -> Result<usize, JournalError> {
+        let (journal, kept) = Journal::open(path, self.genesis_id().hash)?;
+        let raw = kept.iter().map(|kept| Submission::Raw(kept.raw.clone())).collect();
+        let batch = self.on_workers(|| Stop::default().within(|| recover(raw))).expect("nobody asks it to stop");
+        let origin = |index: usize| {
+            let Kept { private, since_ms, .. } = &kept[index];
+            (*private, *since_ms)
+        };
+        let taken = self.admit(&batch, origin).iter().filter(|answer| answer.is_ok()).count();
+        self.waiting().attach(journal)?;
+        Ok(taken)
+    }
+
+    /// What waits, as it is now. See [`PoolGuard`].
+    pub fn pool(&self) -> PoolGuard<'_> {
+        self.waiting().read()
+    }
+
+    /// Follows the pool from here on.
+    pub fn subscribe_pool(self: &Arc<Self>) -> PoolSubscription {
+        PoolSubscription::new(Arc::clone(self))
     }
 
     /// Takes a transaction out of the pool; false where it is not there.
     pub fn drop_transaction(&self, hash: &B256) -> bool {
-        Arc::make_mut(&mut self.lock_pool()).remove(hash).is_some()
+        self.waiting().change_freely(|pool| pool.remove(hash, DropReason::Asked).is_some())
     }
 
     /// Empties the pool.
     pub fn clear_pool(&self) {
-        Arc::make_mut(&mut self.lock_pool()).clear();
+        self.waiting().change_freely(Pool::clear);
     }
 
     /// The nonce of the sender's next transaction, those in the pool counted.
     ///
     /// # Errors
     /// Where the state cannot be read.
-    pub fn next_nonce(&self, sender: &types::Address) -> Result<u64, ChainError> {
+    pub fn next_nonce(&self, sender: &Address) -> Result<u64, ChainError> {
         let account = self.head().state.account(sender)?.unwrap_or_default();
-        Ok(self.lock_pool().next_nonce(sender).unwrap_or(account.nonce))
+        Ok(self.pool().next_nonce(sender).unwrap_or(account.nonce))
+    }
+}
+
+fn admit_prepared(pool: &mut Pool, prepared: Vec<Prepared>) -> Vec<Result<B256, SubmitError>> {
+    prepared
+        .into_iter()
+        .map(|prepared| {
+            let (pooled, account) = prepared?;
+            Ok(pool.admit(pooled, &account)?.hash)
+        })
+        .collect()
+}
+
+/// What can't be kept is not acknowledged.
+fn take_back(
+    pool: &mut Pool,
+    answers: Vec<Result<B256, SubmitError>>,
+    error: &JournalError,
+) -> Vec<Result<B256, SubmitError>> {
+    answers
+        .into_iter()
+        .map(|answer| {
+            pool.remove(&answer?, DropReason::Asked);
+            Err(SubmitError::Journal(error.clone()))
+        })
+        .collect()
+}
+
+fn inclusions(block: &StoredBlock, included: &mut Vec<Inclusion>) {
+    let base_fee = block.header.base_fee_per_gas;
+    let mut before = 0;
+    for (transaction, receipt) in block.body.transactions.iter().zip(&block.receipts) {
+        included.push(Inclusion {
+            hash: transaction.hash(),
+            tip: transaction.effective_gas_price(base_fee).saturating_sub(base_fee.unwrap_or_default().into()),
+            gas_used: receipt.cumulative_gas_used - before,
+            success: receipt.outcome.is_success(),
+        });
+        before = receipt.cumulative_gas_used;
     }
 }
 
@@ -129,13 +280,15 @@ impl Chain {
 /// # Errors
 /// [`Stopped`], where the work was asked to stop.
 pub fn recover(batch: Vec<Submission>) -> Result<Vec<Result<Recovered, SubmitError>>, Stopped> {
-    let decoded: Vec<Result<Submission, SubmitError>> = batch
-        .into_iter()
-        .map(|submission| match submission {
-            Submission::Raw(bytes) => Ok(Submission::Signed(Transaction::from_bytes(&bytes)?)),
-            other => Ok(other),
-        })
-        .collect();
+    let decode = |submission| match submission {
+        Submission::Raw(bytes) => Ok(Submission::Signed(Transaction::from_bytes(&bytes)?)),
+        other => Ok(other),
+    };
+    let decoded: Vec<Result<Submission, SubmitError>> = if batch.len() < PARALLEL_MIN {
+        batch.into_iter().map(decode).collect()
+    } else {
+        batch.into_par_iter().map(decode).collect()
+    };
     let unknown: Vec<_> = decoded
         .iter()
         .filter_map(|submission| match submission {
@@ -156,4 +309,32 @@ pub fn recover(batch: Vec<Submission>) -> Result<Vec<Result<Recovered, SubmitErr
         })
         .collect();
     Ok(recovered)
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{TxKind, U256, tx::TxEip1559};
+
+    use super::*;
+    use crate::{Genesis, Options, dev_key};
+
+    #[test]
+    fn what_the_journal_cannot_keep_is_not_acknowledged() {
+        let chain = Chain::open(Arc::new(store::Store::memory()), Genesis::dev([]), Options::default()).unwrap();
+        let unsigned = TxEip1559 {
+            chain_id: 31_337,
+            gas_limit: 21_000,
+            max_fee_per_gas: 10_000_000_000,
+            to: TxKind::Call(Address::repeat_byte(1)),
+            value: U256::ONE,
+            ..TxEip1559::default()
+        };
+        let answers = chain.submit(vec![Transaction::sign(unsigned, &dev_key(0)).into(), Bytes::new().into()]);
+        let refused = answers[1].clone();
+        let error = JournalError { path: "p".into(), action: "write", reason: "no space left".into() };
+        let expected = Err(SubmitError::Journal(error.clone()));
+        let answers = chain.waiting().change_freely(|pool| take_back(pool, answers, &error));
+        assert_eq!(answers, [expected, refused]);
+        assert!(chain.pool().is_empty());
+    }
 }

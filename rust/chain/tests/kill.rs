@@ -54,6 +54,67 @@ fn child_mines_until_it_is_killed() {
     }
 }
 
+/// Set for the child: the folder whose pool it fills.
+const POOL_FOLDER: &str = "KILL_POOL_FOLDER";
+
+const POOL_KILLS: u64 = 20;
+
+fn open_with_journal(folder: &Path) -> Arc<Chain> {
+    let chain = open(folder);
+    chain.open_journal(&folder.join("pool.journal")).unwrap();
+    chain
+}
+
+/// Not a test of its own: fills a pool, one acknowledged transaction after the other.
+#[test]
+fn child_submits_until_it_is_killed() {
+    let Ok(folder) = env::var(POOL_FOLDER) else { return };
+    let chain = open_with_journal(Path::new(&folder));
+    for nonce in chain.next_nonce(&dev_key(0).address()).unwrap().. {
+        let transfer = TxEip1559 {
+            chain_id: chain.spec().chain_id,
+            nonce,
+            gas_limit: 21_000,
+            max_fee_per_gas: 10_000_000_000,
+            to: TxKind::Call(BOB),
+            ..TxEip1559::default()
+        };
+        chain.submit(vec![Transaction::sign(transfer, &dev_key(0)).into()])[0].as_ref().unwrap();
+        let mut out = std::io::stderr();
+        writeln!(out, "waiting {nonce}").and_then(|()| out.flush()).expect("somebody listens");
+    }
+}
+
+#[test]
+fn a_killed_pool_comes_back_with_all_that_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    for kill in 0..POOL_KILLS {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "child_submits_until_it_is_killed", "--nocapture"])
+            .env(POOL_FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut heard = || Some(lines.next()?.unwrap().strip_prefix("waiting ")?.parse::<u64>().unwrap());
+        let mut acknowledged = 0;
+        for _ in 0..=kill % 7 {
+            acknowledged = heard().expect("the child goes on");
+        }
+        child.kill().unwrap();
+        while let Some(nonce) = heard() {
+            acknowledged = nonce;
+        }
+        child.wait().unwrap();
+        let chain = open_with_journal(folder.path());
+        let sender = dev_key(0).address();
+        let nonces: Vec<_> = chain.pool().pending(&sender).map(|pooled| pooled.nonce).collect();
+        assert!(nonces.len() as u64 > acknowledged, "{acknowledged} was acknowledged, {} are there", nonces.len());
+        assert_eq!(nonces, (0..nonces.len() as u64).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_killed_miner_leaves_whole_blocks_and_all_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();

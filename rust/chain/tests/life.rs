@@ -70,7 +70,7 @@ fn a_batch_with_one_bad_transaction_makes_no_block() {
 fn an_anchor_brings_everything_back() {
     let chain = dev();
     chain.submit(vec![raw(&transfer(1, 0, BOB, 1))]);
-    let (head, pool) = (chain.head().id, chain.pool());
+    let (head, waiting) = (chain.head().id, chain.pool().len());
     let outer = chain.anchor().unwrap();
     chain.mine(MineOptions::at(1)).unwrap();
     let inner = chain.anchor().unwrap();
@@ -83,7 +83,7 @@ fn an_anchor_brings_everything_back() {
     assert_eq!(chain.head().id, middle);
     chain.undo(outer).unwrap();
     assert_eq!(chain.head().id, head);
-    assert_eq!(chain.pool().len(), pool.len());
+    assert_eq!(chain.pool().len(), waiting);
     assert_eq!(chain.at(BlockRef::Latest).unwrap().balance(&BOB).unwrap(), U256::ZERO);
     assert!(chain.undo(inner).is_err());
 }

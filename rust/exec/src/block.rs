@@ -201,6 +201,9 @@ pub fn execute(
     builder.finish(withdrawals)
 }
 
+/// What an account or slot takes in an overlay, its index and its part of the diff included, about.
+const ENTRY_BYTES: usize = 400;
+
 /// A block that grows.
 pub struct BlockBuilder<'a> {
     pub(crate) rules: &'a Rules,
@@ -212,6 +215,8 @@ pub struct BlockBuilder<'a> {
     /// What changed before the first transaction, until that one's diff takes it in.
     opening: StateDiff,
     pub(crate) outcome: BlockOutcome,
+    /// What the logs of all receipts take.
+    log_bytes: usize,
 }
 
 impl<'a> BlockBuilder<'a> {
@@ -228,6 +233,7 @@ impl<'a> BlockBuilder<'a> {
             parties: Vec::with_capacity(2 * AHEAD),
             opening,
             outcome: BlockOutcome::default(),
+            log_bytes: 0,
         })
     }
 
@@ -249,15 +255,31 @@ impl<'a> BlockBuilder<'a> {
 
     /// Executes one more transaction. One that is refused leaves the block as it was, and the next may be tried.
     pub fn push(&mut self, transaction: &Recovered) -> Result<Executed, ExecError> {
-        self.add(transaction, None)
+        let accepted = self.add(transaction, None, |_| true)?;
+        Ok(accepted.expect("whatever it did is accepted"))
     }
 
     /// The same, step by step in the sight of `tracer`.
     pub fn push_traced(&mut self, transaction: &Recovered, tracer: &mut dyn Tracer) -> Result<Executed, ExecError> {
-        self.add(transaction, Some(tracer))
+        let accepted = self.add(transaction, Some(tracer), |_| true)?;
+        Ok(accepted.expect("whatever it did is accepted"))
     }
 
-    fn add(&mut self, transaction: &Recovered, tracer: Option<&mut dyn Tracer>) -> Result<Executed, ExecError> {
+    /// As [`push`](Self::push), but what it did has to be accepted, too: where it isn't, the block is as it was.
+    pub fn push_if(
+        &mut self,
+        transaction: &Recovered,
+        accept: impl FnOnce(&Executed) -> bool,
+    ) -> Result<Option<Executed>, ExecError> {
+        self.add(transaction, None, accept)
+    }
+
+    fn add(
+        &mut self,
+        transaction: &Recovered,
+        tracer: Option<&mut dyn Tracer>,
+        accept: impl FnOnce(&Executed) -> bool,
+    ) -> Result<Option<Executed>, ExecError> {
         let index = self.outcome.receipts.len();
         self.outcome
             .room(self.rules, self.env, transaction)
@@ -270,16 +292,26 @@ impl<'a> BlockBuilder<'a> {
             TransactError::Rejected(rejection) => ExecError::Rejected { index, rejection },
             TransactError::Fault(fault) => fault.into(),
         })?;
+        if !accept(&executed) {
+            self.overlay.abandon();
+            return Ok(None);
+        }
+        self.log_bytes += executed.logs.iter().map(|log| size_of_val(log) + log.data.data.len()).sum::<usize>();
         self.outcome.add(self.rules, transaction, &mut executed);
         if self.mode.diffs {
             self.outcome.diffs.push(std::mem::take(&mut self.opening).then(&self.overlay.transaction_diff()));
         }
-        Ok(executed)
+        Ok(Some(executed))
     }
 
     /// Gas used so far.
     pub fn gas_used(&self) -> u64 {
         self.outcome.gas_used
+    }
+
+    /// Bytes of memory that the block's state, receipts and logs take so far, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.overlay.entries() * ENTRY_BYTES + self.outcome.receipts.len() * size_of::<Receipt>() + self.log_bytes
     }
 
     /// Closes the block: does what comes after the last transaction.

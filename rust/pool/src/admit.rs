@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use types::{Account, Address, B256, Recovered, U256};
 
-use crate::{Pool, Pooled, Queue, Worth};
+use crate::{
+    Change, Class, DropReason, Pool, Pooled, Settings,
+    books::Worth,
+    queue::{Item, Queue},
+};
 
 /// Why the pool does not take a transaction. Numbers are the transaction's and the limit's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +37,7 @@ pub enum PoolError {
         "insufficient funds for gas * price + value: balance {available}, all waiting transactions cost {required}"
     )]
     InsufficientFunds {
-        /// Most that this and the sender's earlier transactions can cost together.
+        /// Most that this and the sender's other transactions can cost together.
         required: U256,
         /// The balance.
         available: U256,
@@ -62,6 +66,22 @@ pub enum PoolError {
         /// How many wait.
         transactions: usize,
     },
+    /// A sender's waiting transactions all bring blobs or none does.
+    #[error("address already reserved: {sender} has transactions {} blobs waiting", if *.blobs { "with" } else { "without" })]
+    Reserved {
+        /// Whose.
+        sender: Address,
+        /// What those are that wait.
+        blobs: bool,
+    },
+    /// Blob transactions don't wait behind gaps.
+    #[error("nonce too high: next nonce {expected}, transaction nonce {actual}; blob transactions leave no gap")]
+    BlobGap {
+        /// The sender's next, those that wait counted.
+        expected: u64,
+        /// The transaction's.
+        actual: u64,
+    },
 }
 
 /// What admission did.
@@ -77,108 +97,167 @@ pub struct Admitted {
     pub evicted: Vec<B256>,
 }
 
+/// How many of the least worth are looked at to make room for one. Nobody drives out more than this.
+const VICTIMS_MAX: usize = 1_024;
+
+impl Settings {
+    /// A transaction's class.
+    pub fn class<E>(&self, recovered: &Recovered, has_code: impl FnOnce() -> Result<bool, E>) -> Result<Class, E> {
+        if self.system_senders.contains(&recovered.sender) {
+            return Ok(Class::System);
+        }
+        Class::of(&recovered.transaction, has_code)
+    }
+}
+
 impl Pool {
     /// Takes a transaction of a sender whose account is `account` at the head.
     ///
     /// # Errors
     /// See [`PoolError`]; the pool is then as it was.
-    pub fn admit(&mut self, transaction: Recovered, account: &Account) -> Result<Admitted, PoolError> {
-        let hash = transaction.transaction.hash();
+    pub fn admit(&mut self, mut new: Pooled, account: &Account) -> Result<Admitted, PoolError> {
+        let hash = new.hash;
         if self.hashes.contains_key(&hash) {
             return Err(PoolError::AlreadyKnown(hash));
         }
-        let size_bytes = transaction.transaction.to_bytes().len();
-        let pooled = Pooled { hash, size_bytes, arrival: self.arrivals, transaction };
-        let replaced = self.check(&pooled, account)?;
-        let evicted = self.make_room(&pooled, replaced.as_deref())?;
+        let sender = new.sender();
+        if let Some(id) = self.senders.get(&sender).copied()
+            && self.queues[id as usize].nonce != account.nonce
+        {
+            self.settle(&sender, account);
+        }
+        let queue = self.senders.get(&sender).copied();
+        let replaced = self.check(&new, queue.map(|id| &self.queues[id as usize]), account)?;
+        let ready = queue.map_or(account.nonce, |id| self.queues[id as usize].next_nonce()) >= new.nonce;
+        let victims = self.make_room(&new, replaced.as_deref(), ready)?;
 
         // From here on nothing fails.
-        for hash in &evicted {
-            self.remove(hash);
-        }
-        let (sender, nonce) = (pooled.transaction.sender, pooled.transaction.transaction.nonce());
-        self.settle(&sender, account.nonce);
-        if let Some(replaced) = &replaced {
-            self.forget(replaced);
-        }
+        let evicted = victims.into_iter().map(|id| self.evict(id)).collect();
+        let queue = queue.unwrap_or_else(|| self.open_queue(sender, account.nonce));
+        let step = self.factors.step(sender, new.class);
+        self.queues[queue as usize].set_step(new.class, step);
+        new.arrival = self.arrivals;
         self.arrivals += 1;
-        self.hashes.insert(hash, (sender, nonce));
-        self.by_worth.insert((pooled.worth(), hash));
-        self.size_bytes += pooled.size_bytes;
-        let queue = self.senders.entry(sender).or_insert_with(|| Queue::new(account.nonce));
-        queue.insert(Arc::new(pooled));
-        let pending = nonce < queue.next_nonce();
-        Ok(Admitted { hash, pending, replaced: replaced.map(|replaced| replaced.hash), evicted })
+        let (nonce, since_ms) = (new.nonce, new.since_ms);
+        if let Some(replaced) = &replaced {
+            let item = self.queues[queue as usize].get(nonce).expect("what is replaced is there").clone();
+            debug_assert_eq!(item.pooled.hash, replaced.hash);
+            self.forget(item, ready, Change::Replaced { by: hash });
+        }
+        let item = Item::new(Arc::new(new), self.slots.take(queue, nonce, since_ms));
+        self.hashes.insert(hash, item.id);
+        let Self { queues, books, .. } = self;
+        books.enter(&item, ready);
+        queues[queue as usize].insert(item, |promoted| books.promote(promoted));
+        self.tidy(queue);
+        Ok(Admitted { hash, pending: ready, replaced: replaced.map(|replaced| replaced.hash), evicted })
     }
 
     /// What can be said without looking at other senders. Returns the one that would be replaced.
-    fn check(&self, new: &Pooled, account: &Account) -> Result<Option<Arc<Pooled>>, PoolError> {
-        let transaction = &new.transaction.transaction;
-        let sender = new.transaction.sender;
-        if new.size_bytes > self.limits.transaction_size_bytes {
-            return Err(PoolError::Oversized { actual: new.size_bytes, limit: self.limits.transaction_size_bytes });
+    fn check(&self, new: &Pooled, queue: Option<&Queue>, account: &Account) -> Result<Option<Arc<Pooled>>, PoolError> {
+        let limits = &self.settings.limits;
+        let (sender, blobs) = (new.sender(), new.blobs > 0);
+        if new.size_bytes > limits.transaction_size_bytes {
+            return Err(PoolError::Oversized { actual: new.size_bytes, limit: limits.transaction_size_bytes });
         }
-        if transaction.nonce() < account.nonce {
-            return Err(PoolError::NonceTooLow { expected: account.nonce, actual: transaction.nonce() });
+        if new.nonce < account.nonce {
+            return Err(PoolError::NonceTooLow { expected: account.nonce, actual: new.nonce });
         }
-        let queue = self.senders.get(&sender);
-        let replaced = queue.and_then(|queue| queue.get(transaction.nonce())).cloned();
-        if let Some(old) = &replaced {
-            let old = &old.transaction.transaction;
-            let fees = [
-                (old.max_fee_per_gas(), transaction.max_fee_per_gas()),
-                (old.max_priority_fee_per_gas(), transaction.max_priority_fee_per_gas()),
-                (
-                    old.max_fee_per_blob_gas().unwrap_or_default(),
-                    transaction.max_fee_per_blob_gas().unwrap_or_default(),
-                ),
-            ];
+        let expected = queue.map_or(account.nonce, Queue::next_nonce);
+        if blobs && new.nonce > expected {
+            return Err(PoolError::BlobGap { expected, actual: new.nonce });
+        }
+        if let Some(queue) = queue
+            && (queue.blobs > 0) != blobs
+        {
+            return Err(PoolError::Reserved { sender, blobs: !blobs });
+        }
+        let replaced = queue.and_then(|queue| queue.get(new.nonce)).map(|item| &item.pooled);
+        if let Some(old) = replaced {
+            let percent = if blobs { limits.blob_replacement_percent } else { limits.replacement_percent };
+            let fees = [(old.fee_cap, new.fee_cap), (old.tip, new.tip), (old.blob_fee_cap(), new.blob_fee_cap())];
             for (old, actual) in fees {
-                let required = raised(old, self.limits.replacement_percent);
+                let required = raised(old, percent);
                 if actual < required {
                     return Err(PoolError::ReplacementUnderpriced { required, actual });
                 }
             }
-        } else if queue.map_or(0, Queue::len) >= self.limits.per_sender {
-            return Err(PoolError::SenderFull { sender, limit: self.limits.per_sender });
+        } else {
+            let limit = if blobs { limits.blob_transactions_per_sender } else { limits.per_sender };
+            if queue.map_or(0, Queue::len) >= limit {
+                return Err(PoolError::SenderFull { sender, limit });
+            }
         }
-        // A later transaction of the sender may still fail for want of funds: it is refused when its turn comes.
-        let earlier = queue.into_iter().flat_map(Queue::all);
-        let earlier =
-            earlier.filter(|one| (account.nonce..transaction.nonce()).contains(&one.transaction.transaction.nonce()));
-        let required = earlier.fold(new.cost(), |sum, one| sum.saturating_add(one.cost()));
+        let waiting = queue.map_or(U256::ZERO, |queue| queue.cost);
+        let others = waiting - replaced.map_or(U256::ZERO, |old| old.cost);
+        let required = others.saturating_add(new.cost);
         if required > account.balance {
             return Err(PoolError::InsufficientFunds { required, available: account.balance });
         }
-        Ok(replaced)
+        Ok(replaced.cloned())
     }
 
     /// Who has to leave so that the new one fits: the least worth, and only those worth less.
-    fn make_room(&self, new: &Pooled, replaced: Option<&Pooled>) -> Result<Vec<B256>, PoolError> {
+    fn make_room(&mut self, new: &Pooled, replaced: Option<&Pooled>, ready: bool) -> Result<Vec<u32>, PoolError> {
+        let limits = self.settings.limits;
+        let full = PoolError::Full { tip: new.tip, transactions: self.len() };
+        if new.blobs > 0 && replaced.is_none() && self.books.tally.blobs >= limits.blob_transactions {
+            return Err(full);
+        }
         let mut count = self.len() + usize::from(replaced.is_none());
-        let mut size_bytes = self.size_bytes + new.size_bytes - replaced.map_or(0, |old| old.size_bytes);
-        let mut evicted = Vec::new();
-        let mut worst = self.by_worth.iter();
-        while count > self.limits.transactions || size_bytes > self.limits.size_bytes {
-            let tip = new.worth().tip;
-            let full = PoolError::Full { tip, transactions: self.len() };
-            let Some((Worth { tip: lowest, .. }, hash)) = worst.next() else { return Err(full) };
-            if *lowest >= tip {
-                return Err(full);
-            }
-            if replaced.is_some_and(|old| old.hash == *hash) {
-                continue;
+        let memory_bytes = self.books.tally.memory_bytes + new.memory_bytes;
+        let mut memory_bytes = memory_bytes - replaced.map_or(0, |old| old.memory_bytes);
+        let mut victims = Vec::new();
+        if count <= limits.transactions && memory_bytes <= limits.memory_bytes {
+            return Ok(victims);
+        }
+        self.rate_the_worst();
+        let worth = Worth::of(new, ready, self.books.base_fee);
+        for (id, victims_worth) in self.books.worst_first().take(VICTIMS_MAX) {
+            if victims_worth >= worth {
+                break;
             }
             // Its own predecessors must stay, or it would not be executable.
-            let victim = self.get(hash).expect("the order of worth holds what is in the pool");
-            if victim.transaction.sender == new.transaction.sender {
+            let victim = &self.item(id).pooled;
+            if victim.sender() == new.sender() {
                 continue;
             }
             count -= 1;
-            size_bytes -= victim.size_bytes;
-            evicted.push(*hash);
+            memory_bytes -= victim.memory_bytes;
+            victims.push(id);
+            if count <= limits.transactions && memory_bytes <= limits.memory_bytes {
+                return Ok(victims);
+            }
         }
-        Ok(evicted)
+        Err(full)
+    }
+
+    /// What the least are worth may be old: the base fee has moved since. Each is rated again at most once a fee.
+    fn rate_the_worst(&mut self) {
+        while let Some(id) = self.books.worst() {
+            let item = self.item(id).clone();
+            let ready = self.is_pending(&item.pooled.hash);
+            if !self.books.rate(&item, ready) {
+                return;
+            }
+        }
+    }
+
+    fn evict(&mut self, id: u32) -> B256 {
+        let slot = self.slots.get(id);
+        let evicted = self.take_out(slot.queue, slot.nonce, Change::Dropped(DropReason::Evicted));
+        self.tidy(slot.queue);
+        evicted.hash
+    }
+
+    fn open_queue(&mut self, sender: Address, nonce: u64) -> u32 {
+        let id = self.spare.pop().unwrap_or_else(|| {
+            self.queues.push(Queue::default());
+            u32::try_from(self.queues.len() - 1).expect("fewer than four billion senders wait")
+        });
+        self.queues[id as usize].open(sender, nonce);
+        self.senders.insert(sender, id);
+        id
     }
 }
 

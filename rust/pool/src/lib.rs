@@ -1,85 +1,110 @@
 //! What waits: transactions that were admitted and are not yet in a block.
 //!
 //! One [`Pool`] holds a queue for each sender, in the order of nonces. What follows the sender's account nonce without a
-//! gap is *pending* and can be selected; what stands behind a gap is *queued* until the gap is filled.
+//! gap is *pending* and can be selected; what stands behind a gap is *queued* until the gap is filled. [`Pool::schedule`]
+//! picks the next block's transactions, [`Pool::advance`] follows the head.
 //!
 //! Invariants: every transaction is in its sender's queue, in the index by hash and in the order of worth, and in each
-//! exactly once; counts and bytes are kept up as transactions come and go, never by a scan; the pool is never larger
-//! than its [`Limits`]; a refused transaction changes nothing. The pool executes nothing and reads no state: who admits
-//! says what the sender's account is, and has checked everything that one transaction alone can be checked for.
+//! exactly once; each sender's next pending one is in the order of heads; all counts and sums are kept up as
+//! transactions come and go, never made by a scan; the pool is never larger than its [`Limits`]; a refused transaction
+//! changes nothing. The same pool always gives the same block.
+//!
+//! The pool is a value: no clock, no disk, no thread. It executes nothing and reads no state: who admits says what the
+//! sender's account is, and has checked everything that one transaction alone can be checked for. What happened to whom
+//! it leaves in [`Pool::take_events`], for the journal and for followers.
 
 mod admit;
-mod limits;
+mod advance;
+mod books;
+mod class;
+mod event;
+mod explain;
+mod factor;
+mod heads;
+mod heap;
+pub mod journal;
+mod pooled;
 mod queue;
 mod select;
+mod settings;
+mod slots;
+mod state;
+mod weights;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+use std::sync::Arc;
+
+use types::{
+    Address, B256,
+    primitives::map::{AddressHashMap, B256HashMap},
 };
 
-use types::{Address, B256, Recovered, U256};
-
 pub use admit::{Admitted, PoolError};
-pub use limits::Limits;
-use queue::Queue;
-pub use select::Best;
+pub use advance::{Inclusion, NewHead};
+pub use class::{Class, Priorities};
+pub use event::{Change, DropReason, Event};
+pub use explain::{Explanation, Obstacle};
+pub use factor::{CacheStats, Ending, Factors, History, NEUTRAL, STEPS, factor_of};
+pub use pooled::Pooled;
+pub use select::{Room, Schedule, ScoreStats, Tried, order_by_scores};
+pub use settings::{Adaptation, Limits, Memory, Settings};
+pub use state::MempoolState;
+pub use weights::{Histogram, PaidTips, Signals, Weights};
 
-/// A transaction in the pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pooled {
-    /// What was signed, and who did.
-    pub transaction: Recovered,
-    /// Its name.
-    pub hash: B256,
-    /// Length of its EIP-2718 form in bytes.
-    pub size_bytes: usize,
-    /// How many had arrived before it: ties are broken by this.
-    pub arrival: u64,
-}
-
-impl Pooled {
-    /// Most that it can take from the sender's balance.
-    pub fn cost(&self) -> U256 {
-        let transaction = &self.transaction.transaction;
-        let gas = U256::from(transaction.max_fee_per_gas()) * U256::from(transaction.gas_limit());
-        let blobs = transaction.max_fee_per_blob_gas().map_or(U256::ZERO, |fee| {
-            U256::from(fee) * U256::from(transaction.blob_hashes().len()) * U256::from(GAS_PER_BLOB)
-        });
-        gas.saturating_add(blobs).saturating_add(transaction.value())
-    }
-
-    /// Its place in the order of worth: a better tip is worth more, and of equal ones the earlier.
-    fn worth(&self) -> Worth {
-        Worth { tip: self.transaction.transaction.max_priority_fee_per_gas(), age: u64::MAX - self.arrival }
-    }
-}
-
-/// Gas that one blob takes (EIP-4844).
-const GAS_PER_BLOB: u64 = 1 << 17;
-
-/// What decides who leaves a full pool: the least goes first. Arrivals differ, so no two are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Worth {
-    tip: u128,
-    age: u64,
-}
+use books::Books;
+use heads::Heads;
+use queue::{Item, Queue};
+use slots::Slots;
 
 /// The waiting transactions. Cloning shares the transactions and copies the indices.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Pool {
-    limits: Limits,
-    senders: HashMap<Address, Queue>,
-    hashes: HashMap<B256, (Address, u64)>,
-    by_worth: BTreeSet<(Worth, B256)>,
-    size_bytes: usize,
+    settings: Arc<Settings>,
+    slots: Slots,
+    hashes: B256HashMap<u32>,
+    senders: AddressHashMap<u32>,
+    queues: Vec<Queue>,
+    /// Numbers of queues that nobody has.
+    spare: Vec<u32>,
+    heads: Heads,
+    books: Books,
+    factors: Factors,
+    weights: Weights,
+    paid: PaidTips,
+    scores: ScoreStats,
+    scratch: select::Scratch,
+    head: NewHead,
+    /// Queues that have changed while the head moves.
+    dirty: Vec<u32>,
     arrivals: u64,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new(Settings::default())
+    }
 }
 
 impl Pool {
     /// An empty pool.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            factors: Factors::new(settings.memory),
+            weights: Weights::baseline(&settings.adaptation),
+            settings: Arc::new(settings),
+            slots: Slots::default(),
+            hashes: B256HashMap::default(),
+            senders: AddressHashMap::default(),
+            queues: Vec::new(),
+            spare: Vec::new(),
+            heads: Heads::default(),
+            books: Books::default(),
+            paid: PaidTips::default(),
+            scores: ScoreStats::default(),
+            scratch: select::Scratch::default(),
+            head: NewHead::default(),
+            dirty: Vec::new(),
+            arrivals: 0,
+        }
     }
 
     /// How many transactions wait, queued ones included.
@@ -92,30 +117,65 @@ impl Pool {
         self.hashes.is_empty()
     }
 
-    /// Sum of the transactions' lengths.
+    /// Bytes of all transactions in their EIP-2718 form.
     pub fn size_bytes(&self) -> usize {
-        self.size_bytes
+        self.books.tally.size_bytes
     }
 
-    /// The limits it was made with.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    /// What was chosen.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// What it holds, at a time in milliseconds since 1970.
+    pub fn state(&self, now_ms: u64) -> MempoolState {
+        self.books.tally.state(self.slots.oldest_ms().map(|since| now_ms.saturating_sub(since)))
+    }
+
+    /// How the score cache does.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.factors.stats()
+    }
+
+    /// How many transactions were ranked, and how many of them by a vector path.
+    pub fn score_stats(&self) -> ScoreStats {
+        self.scores
+    }
+
+    /// The weights of the next block's ranks.
+    pub fn weights(&self) -> Weights {
+        self.weights
+    }
+
+    /// The head that it follows.
+    pub fn head(&self) -> &NewHead {
+        &self.head
     }
 
     /// A waiting transaction by its hash.
     pub fn get(&self, hash: &B256) -> Option<&Arc<Pooled>> {
-        let (sender, nonce) = self.hashes.get(hash)?;
-        self.senders[sender].get(*nonce)
+        let (queue, nonce) = self.place(hash)?;
+        self.queues[queue as usize].get(nonce).map(|item| &item.pooled)
+    }
+
+    /// Whether a waiting transaction can be selected, as far as nonces are concerned.
+    pub fn is_pending(&self, hash: &B256) -> bool {
+        self.place(hash).is_some_and(|(queue, nonce)| self.queues[queue as usize].is_ready(nonce))
     }
 
     /// Those of a sender that can be included now, by nonce.
     pub fn pending(&self, sender: &Address) -> impl Iterator<Item = &Arc<Pooled>> {
-        self.senders.get(sender).into_iter().flat_map(Queue::pending)
+        self.queue(sender).into_iter().flat_map(|queue| queue.ready().iter().map(|item| &item.pooled))
     }
 
     /// Those of a sender that stand behind a gap, by nonce.
     pub fn queued(&self, sender: &Address) -> impl Iterator<Item = &Arc<Pooled>> {
-        self.senders.get(sender).into_iter().flat_map(Queue::queued)
+        self.queue(sender).into_iter().flat_map(|queue| queue.gapped().map(|item| &item.pooled))
+    }
+
+    /// All, the oldest first.
+    pub fn by_age(&self) -> impl Iterator<Item = &Arc<Pooled>> {
+        self.slots.by_age().map(|id| &self.item(id).pooled)
     }
 
     /// Who has transactions here, ascending by address.
@@ -125,43 +185,74 @@ impl Pool {
         senders
     }
 
-    /// The nonce that the sender's next transaction should have; None where nothing of the sender is pending.
+    /// The nonce that the sender's next transaction should have; None where nothing of the sender is here.
     pub fn next_nonce(&self, sender: &Address) -> Option<u64> {
-        self.senders.get(sender).map(Queue::next_nonce)
+        self.queue(sender).map(Queue::next_nonce)
     }
 
-    /// What the sender's account looks like now: drops what its nonce has passed, and promotes what follows it.
-    pub fn settle(&mut self, sender: &Address, nonce: u64) {
-        let Some(queue) = self.senders.get_mut(sender) else { return };
-        for passed in queue.settle(nonce) {
-            self.forget(&passed);
-        }
-        if self.senders[sender].is_empty() {
-            self.senders.remove(sender);
-        }
+    /// What has happened since the last call, in order.
+    pub fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.books.events.drain(..)
     }
 
     /// Takes one out; those of the sender that follow it become queued.
-    pub fn remove(&mut self, hash: &B256) -> Option<Arc<Pooled>> {
-        let (sender, nonce) = *self.hashes.get(hash)?;
-        let queue = self.senders.get_mut(&sender).expect("an indexed transaction has a queue");
-        let removed = queue.remove(nonce).expect("an indexed transaction is in its queue");
-        if queue.is_empty() {
-            self.senders.remove(&sender);
-        }
-        self.forget(&removed);
+    pub fn remove(&mut self, hash: &B256, reason: DropReason) -> Option<Arc<Pooled>> {
+        let (queue, nonce) = self.place(hash)?;
+        let removed = self.take_out(queue, nonce, Change::Dropped(reason));
+        self.tidy(queue);
         Some(removed)
     }
 
-    /// Empties the pool.
+    /// Empties the pool. What was learnt about senders stays.
     pub fn clear(&mut self) {
-        *self = Self { limits: self.limits, arrivals: self.arrivals, ..Self::default() };
+        for sender in self.senders() {
+            let queue = self.senders[&sender];
+            while let Some(nonce) = self.queues[queue as usize].last_nonce() {
+                self.take_out(queue, nonce, Change::Dropped(DropReason::Asked));
+            }
+            self.tidy(queue);
+        }
     }
 
-    fn forget(&mut self, gone: &Pooled) {
-        self.hashes.remove(&gone.hash);
-        self.by_worth.remove(&(gone.worth(), gone.hash));
-        self.size_bytes -= gone.size_bytes;
+    fn queue(&self, sender: &Address) -> Option<&Queue> {
+        self.senders.get(sender).map(|id| &self.queues[*id as usize])
+    }
+
+    fn place(&self, hash: &B256) -> Option<(u32, u64)> {
+        let slot = self.slots.get(*self.hashes.get(hash)?);
+        Some((slot.queue, slot.nonce))
+    }
+
+    fn item(&self, id: u32) -> &Item {
+        let slot = self.slots.get(id);
+        self.queues[slot.queue as usize].get(slot.nonce).expect("a numbered transaction is in its sender's queue")
+    }
+
+    /// Takes a transaction out of everything but the order of heads, which is [`tidy`](Self::tidy)'s.
+    fn take_out(&mut self, queue: u32, nonce: u64, change: Change) -> Arc<Pooled> {
+        let Self { queues, books, .. } = self;
+        let queue = &mut queues[queue as usize];
+        let ready = queue.is_ready(nonce);
+        let item = queue.remove(nonce, |item| books.demote(item)).expect("the caller has seen it there");
+        self.forget(item, ready, change)
+    }
+
+    fn forget(&mut self, item: Item, ready: bool, change: Change) -> Arc<Pooled> {
+        self.books.leave(&item, ready, change);
+        self.slots.give(item.id);
+        self.hashes.remove(&item.pooled.hash);
+        item.pooled
+    }
+
+    /// After a sender's queue has changed: its head is put in order; an empty queue is given back.
+    fn tidy(&mut self, id: u32) {
+        let queue = &mut self.queues[id as usize];
+        queue.dirty = false;
+        self.heads.update(id, queue, self.books.base_fee);
+        if queue.is_empty() {
+            self.senders.remove(&queue.sender);
+            self.spare.push(id);
+        }
     }
 }
 

@@ -7,14 +7,14 @@ use std::{
 };
 
 use chain::{
-    Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Options, Store, Submission,
+    Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Store, Submission,
     exec::call::{BlockOverrides, CallRequest},
     types::{Bytes, Key},
 };
 use pyo3::{
     buffer::PyBuffer,
     prelude::*,
-    types::{PyBytes, PyList, PyString},
+    types::{PyBytes, PyDict, PyList, PyString},
 };
 
 use crate::{
@@ -25,7 +25,9 @@ use crate::{
     heads::PyHeads,
     key::PyKey,
     mined::PyMined,
+    pool::{PyCandidates, PyPool},
     receipt::PyReceipt,
+    settings,
     spec::PySpec,
 };
 
@@ -47,11 +49,13 @@ impl PyChain {
     fn open_on(
         py: Python<'_>,
         genesis: Option<&Bound<'_, PyAny>>,
+        settings: Option<&Bound<'_, PyDict>>,
         source: Source,
         spec: Option<&PySpec>,
         ledger: impl FnOnce() -> Result<Arc<dyn Ledger>, ChainError> + Send,
     ) -> PyResult<Self> {
         let genesis = genesis.map(|genesis| argument("genesis", genesis).text()).transpose()?;
+        let options = settings::read(settings)?;
         let opened = enter::long(py, || {
             // The genesis first: a wrong one must not leave an empty store behind.
             let spec = spec.map(|spec| spec.0.clone());
@@ -60,7 +64,7 @@ impl PyChain {
                 (None, Some(spec)) => Genesis::dev_under(spec, []),
                 (Some(text), spec) => Genesis::from_json_under(text, spec)?,
             };
-            Chain::open(ledger()?, genesis, Options::default())
+            Chain::open(ledger()?, genesis, options)
         });
         Ok(Self { chain: RwLock::new(Some(opened?)), source })
     }
@@ -132,10 +136,14 @@ fn mine_options(chain: &Chain, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult
     Ok(MineOptions::at(given.unwrap_or_else(|| now().max(chain.head().header.timestamp.saturating_add(1)))))
 }
 
+/// In a chain's folder: what waits.
+const JOURNAL: &str = "pool.journal";
+
 /// Into the pool with them; for each its hash, or the exception that says why not.
-fn submit_all<'py>(py: Python<'py>, chain: &Chain, batch: Vec<Bytes>) -> PyResult<Bound<'py, PyList>> {
+fn submit_all<'py>(py: Python<'py>, chain: &Chain, batch: Vec<Bytes>, private: bool) -> PyResult<Bound<'py, PyList>> {
     let batch = batch.into_iter().map(Submission::Raw).collect();
-    let submitted = enter::long(py, || Ok::<_, Never>(chain.submit(batch)))?;
+    let take = || if private { chain.submit_private(batch) } else { chain.submit(batch) };
+    let submitted = enter::long(py, || Ok::<_, Never>(take()))?;
     answers(py, submitted.into_iter().map(|answer| answer.map(|hash| hash.to_string())))
 }
 
@@ -143,18 +151,32 @@ fn submit_all<'py>(py: Python<'py>, chain: &Chain, batch: Vec<Bytes>) -> PyResul
 impl PyChain {
     /// A chain in memory. Without a genesis (JSON, as geth writes it) it is the development chain.
     #[staticmethod]
-    #[pyo3(signature = (genesis=None, spec=None))]
-    fn memory(py: Python<'_>, genesis: Option<&Bound<'_, PyAny>>, spec: Option<&PySpec>) -> PyResult<Self> {
-        Self::open_on(py, genesis, Source::Memory, spec, || Ok(Arc::new(Store::memory())))
+    #[pyo3(signature = (genesis=None, spec=None, settings=None))]
+    fn memory(
+        py: Python<'_>,
+        genesis: Option<&Bound<'_, PyAny>>,
+        spec: Option<&PySpec>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Self::open_on(py, genesis, settings, Source::Memory, spec, || Ok(Arc::new(Store::memory())))
     }
 
-    /// The chain in a folder.
+    /// The chain in a folder, with the transactions that waited when it was closed.
     #[staticmethod]
-    #[pyo3(signature = (path, genesis=None))]
-    fn open(py: Python<'_>, path: &Bound<'_, PyAny>, genesis: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (path, genesis=None, settings=None))]
+    fn open(
+        py: Python<'_>,
+        path: &Bound<'_, PyAny>,
+        genesis: Option<&Bound<'_, PyAny>>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
         let path = argument("path", path).text()?;
-        let open = || Store::open(Path::new(&path), chain::store::Options::default());
-        Self::open_on(py, genesis, Source::Elsewhere, None, || Ok(Arc::new(open()?)))
+        let folder = Path::new(&path);
+        let open = || Store::open(folder, chain::store::Options::default());
+        let opened = Self::open_on(py, genesis, settings, Source::Elsewhere, None, || Ok(Arc::new(open()?)))?;
+        let chain = opened.chain(py)?;
+        enter::long(py, || chain.open_journal(&folder.join(JOURNAL)))?;
+        Ok(opened)
     }
 
     /// Lets go of the chain; a folder is free when those who follow it or serve it have let go, too.
@@ -198,6 +220,12 @@ impl PyChain {
     fn base_fee<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let fee = self.chain(py)?.next_base_fee();
         fee.map(|fee| wei(py, chain::types::U256::from(fee))).transpose()
+    }
+
+    /// What waits.
+    #[getter]
+    fn pool(&self, py: Python<'_>) -> PyResult<PyPool> {
+        Ok(PyPool(self.chain(py)?))
     }
 
     /// How many transactions wait.
@@ -276,10 +304,16 @@ impl PyChain {
         enter::read(py, Source::Elsewhere, || chain.next_nonce(&address))
     }
 
-    /// Takes transactions to wait for a block: for each its hash, or why not.
-    fn submit<'py>(&self, py: Python<'py>, transactions: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    /// Takes transactions to wait for a block: for each its hash, or why not. Private ones are shown to no client.
+    #[pyo3(signature = (transactions, private=false))]
+    fn submit<'py>(
+        &self,
+        py: Python<'py>,
+        transactions: &Bound<'py, PyAny>,
+        private: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
         let batch = argument("transactions", transactions).transactions()?;
-        submit_all(py, &*self.chain(py)?, batch)
+        submit_all(py, &*self.chain(py)?, batch, private)
     }
 
     /// As `submit`, of transactions that lie one after the other in a buffer.
@@ -303,7 +337,7 @@ impl PyChain {
         if start != packed.len() {
             return Err(wrong());
         }
-        submit_all(py, &*self.chain(py)?, batch)
+        submit_all(py, &*self.chain(py)?, batch, false)
     }
 
     /// The least gas with which a transaction would succeed on top of the head.
@@ -331,6 +365,28 @@ impl PyChain {
         let chain = self.chain(py)?;
         let options = mine_options(&chain, timestamp)?;
         enter::long(py, || chain.mine(options)).map(PyMined)
+    }
+
+    /// Makes a block of these candidates, the best score first; one whose score is NaN stays out. `scores` is a buffer
+    /// of as many float64.
+    #[pyo3(signature = (candidates, scores, timestamp=None))]
+    fn mine_ordered(
+        &self,
+        py: Python<'_>,
+        candidates: &PyCandidates,
+        scores: &Bound<'_, PyAny>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyMined> {
+        let count = candidates.transactions.len();
+        let wrong =
+            || argument("scores", scores).wrong(&format!("a buffer of {count} float64, one for each candidate"));
+        let column = PyBuffer::<f64>::get(scores).and_then(|scores| scores.to_vec(py)).map_err(|_| wrong())?;
+        if column.len() != count {
+            return Err(wrong());
+        }
+        let chain = self.chain(py)?;
+        let options = mine_options(&chain, timestamp)?;
+        enter::long(py, || chain.mine_ordered(&candidates.transactions, &column, options)).map(PyMined)
     }
 
     /// Makes a block of exactly these transactions.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use chain::{
     BlockRef, ChainError, Field, GenesisError, ImportError, MineError, Mismatch, SnapshotFailure, Stopped, SubmitError,
+    Trouble,
     blocktest::UnknownNetwork,
     evm::{
         CustomError, CustomFailure, Fault, Fork, GasError, Outcome, Rejection, TransactError,
@@ -18,7 +19,7 @@ use chain::{
         call::{CallError, OverrideError},
         suite::{SuiteError, Unreadable},
     },
-    pool::PoolError,
+    pool::{PoolError, journal::JournalError as PoolJournalError},
     state::{LedgerError, ViewError, roots::RootError},
     store::snapshot::{SnapshotError, SnapshotFault},
     transition::TransitionError,
@@ -172,6 +173,7 @@ macro_rules! attributes {
 }
 
 attributes! {
+    bool: value, py => Ok(value.into_pyobject(py)?.to_owned().into_any());
     u8: value, py => Ok(value.into_pyobject(py)?.into_any());
     u32: value, py => Ok(value.into_pyobject(py)?.into_any());
     u64: value, py => Ok(value.into_pyobject(py)?.into_any());
@@ -342,6 +344,18 @@ reasons! {
         PoolError::Oversized { actual, limit } => Oversized(actual, limit),
         PoolError::SenderFull { sender, limit } => SenderFull(sender, limit),
         PoolError::Full { tip, transactions } => PoolFull(tip, transactions),
+        PoolError::Reserved { sender, blobs } => SenderReserved(sender, blobs),
+        PoolError::BlobGap { expected, actual } => BlobGap(expected, actual),
+    }
+    PoolJournalError {
+        PoolJournalError { path, action, reason } => JournalUnwritable(path, action, reason),
+    }
+    Trouble {
+        Trouble::ExecutionFailed { attempts } => ExecutionFailed(attempts),
+        Trouble::Fault(reason) => TransactionFault(reason),
+        Trouble::OutOfMemory { used, budget } => BatchOutOfMemory(used, budget),
+    } => {
+        Trouble::Rejected(inner) => inner,
     }
     Stopped {
         Stopped => Stopped(),
@@ -403,6 +417,7 @@ reasons! {
         SubmitError::Sender(inner) => inner,
         SubmitError::Rejected(inner) => inner,
         SubmitError::Pool(inner) => inner,
+        SubmitError::Journal(inner) => inner,
         SubmitError::Chain(inner) => inner,
     }
     MineError {

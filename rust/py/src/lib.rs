@@ -13,8 +13,10 @@ mod log;
 mod mined;
 mod orders;
 mod outcome;
+mod pool;
 mod receipt;
 mod rpc;
+mod settings;
 mod show;
 mod signers;
 mod spec;
@@ -42,6 +44,7 @@ mod core {
         mined::PyMined,
         orders::{PyOrderEngine, order_states, order_transitions},
         outcome::PyOutcome,
+        pool::{PyCandidates, PyPool, PyPoolEvents},
         receipt::PyReceipt,
         rpc::{PyRpc, PySession},
         signers::{senders, signers},

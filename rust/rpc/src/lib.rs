@@ -17,6 +17,7 @@ mod development;
 mod error;
 mod eth;
 mod evm;
+mod execlayer;
 mod forms;
 mod json;
 mod methods;
@@ -24,6 +25,7 @@ mod net;
 mod request;
 mod server;
 mod session;
+mod txpool;
 mod web3;
 
 pub(crate) use context::Context;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{Context, error::RpcError, eth, evm, net, web3};
+use crate::{Context, error::RpcError, eth, evm, execlayer, net, txpool, web3};
 
 /// How long a call of a method may keep its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,14 @@ macro_rules! methods {
 pub(crate) use methods;
 
 /// Every method, by namespace.
-pub(crate) const NAMESPACES: &[(&str, &[Method])] =
-    &[("eth", eth::METHODS), ("evm", evm::METHODS), ("net", net::METHODS), ("web3", web3::METHODS)];
+pub(crate) const NAMESPACES: &[(&str, &[Method])] = &[
+    ("eth", eth::METHODS),
+    ("evm", evm::METHODS),
+    ("execlayer", execlayer::METHODS),
+    ("net", net::METHODS),
+    ("txpool", txpool::METHODS),
+    ("web3", web3::METHODS),
+];
 
 /// Every method.
 pub(crate) fn all() -> impl Iterator<Item = &'static Method> {

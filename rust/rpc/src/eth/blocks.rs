@@ -79,7 +79,8 @@ pub(super) fn transaction(context: &Context<'_>, (hash,): (B256,)) -> Result<Opt
         return Ok(Some(OwnedTransaction::Mined { block, index }));
     }
     let pool = context.chain().pool();
-    Ok(pool.get(&hash).map(|waiting| OwnedTransaction::Waiting(Box::new(waiting.transaction.clone()))))
+    let waiting = pool.get(&hash).filter(|waiting| !waiting.private);
+    Ok(waiting.map(|waiting| OwnedTransaction::Waiting(Box::new(waiting.transaction.clone()))))
 }
 
 pub(super) fn receipt<'a>(context: &Context<'a>, (hash,): (B256,)) -> Result<Option<OwnedReceipt<'a>>, RpcError> {

@@ -14,7 +14,10 @@ use chain::{BlockRef, ChainError, types::Address};
 pub(crate) use logs::Filter;
 pub(crate) use send::recover_batch;
 
-use crate::{Context, arguments::Argument, error::RpcError, methods::methods, session::Kind};
+use crate::{
+    Context, arguments::Argument, error::RpcError, forms::OwnedTransaction, methods::methods, session::Kind,
+    txpool::whole,
+};
 
 methods! {
     eth_accounts() Quick accounts, "Accounts that this node signs for.";
@@ -43,6 +46,7 @@ methods! {
     eth_getUncleCountByBlockHash("block hash") Long blocks::ommer_count_by_hash, "How many ommers a block names.";
     eth_getUncleCountByBlockNumber("block") Long blocks::ommer_count_by_number, "How many ommers a block names.";
     eth_maxPriorityFeePerGas() Quick fees::max_priority_fee, "A tip that the next blocks should take.";
+    eth_pendingTransactions() Long pending_transactions, "Waiting transactions of accounts that this node signs for.";
     eth_sendRawTransaction("transaction") Long send::send_raw, "Takes a signed transaction; its hash.";
     eth_sendTransaction("transaction") Long send::send, "Signs a transaction for one of this node's accounts and takes it; its hash.";
     eth_subscribe("what", "filter?") Quick subscribe, "Pushes `newHeads` or `logs` from here on; WebSocket and IPC only.";
@@ -76,6 +80,13 @@ fn block_number(context: &Context<'_>, (): ()) -> Result<u64, RpcError> {
 
 fn chain_id(context: &Context<'_>, (): ()) -> Result<u64, RpcError> {
     Ok(context.chain().spec().chain_id)
+}
+
+fn pending_transactions(context: &Context<'_>, (): ()) -> Result<Vec<OwnedTransaction>, RpcError> {
+    let pool = context.chain().pool();
+    let own = context.keys().iter().map(chain::types::Key::address);
+    let shown = |address| pool.pending(&address).filter(|pooled| !pooled.private).map(whole).collect::<Vec<_>>();
+    Ok(own.flat_map(shown).collect())
 }
 
 fn syncing(_: &Context<'_>, (): ()) -> Result<bool, RpcError> {

@@ -3,7 +3,7 @@
 use chain::{
     BlockRef, Submission,
     exec::call::BlockOverrides,
-    types::{B256, Bytes, Recovered, Transaction, TxKind, tx::TxEip1559, tx::TxLegacy},
+    types::{B256, Bytes, Transaction, TxKind, tx::TxEip1559, tx::TxLegacy},
 };
 
 use super::{call::CallForm, fees};
@@ -101,9 +101,7 @@ fn submit(context: &Context<'_>, transaction: Submission) -> Result<B256, RpcErr
 
 /// Whether the next block would take it: its turn among the sender's, and a fee cap that reaches the base fee.
 fn is_ready(context: &Context<'_>, hash: &B256) -> bool {
-    let pool = context.chain().pool();
-    let Some(waiting) = pool.get(hash) else { return false };
-    let Recovered { transaction, sender } = &waiting.transaction;
     let base_fee = context.chain().next_base_fee().unwrap_or_default();
-    transaction.max_fee_per_gas() >= u128::from(base_fee) && pool.pending(sender).any(|pending| pending.hash == *hash)
+    let pool = context.chain().pool();
+    pool.get(hash).is_some_and(|waiting| waiting.fee_cap >= u128::from(base_fee)) && pool.is_pending(hash)
 }

@@ -174,6 +174,11 @@ impl<'v> Overlay<'v> {
         self.accounts.capacity() + self.slots.capacity()
     }
 
+    /// Accounts and slots that it holds.
+    pub fn entries(&self) -> usize {
+        self.accounts.len() + self.slots.len()
+    }
+
     /// The state underneath.
     pub fn view(&self) -> &'v dyn View {
         self.view

@@ -106,6 +106,16 @@ impl Transaction {
         self.encoded_2718().into()
     }
 
+    /// Appends EIP-2718 bytes.
+    pub fn write_bytes(&self, out: &mut Vec<u8>) {
+        self.encode_2718(out);
+    }
+
+    /// How many they are.
+    pub fn size_bytes(&self) -> usize {
+        self.encode_2718_len()
+    }
+
     /// Alloy's envelope, for those who write it as JSON; None for our own kinds.
     pub fn envelope(&self) -> Option<&Envelope> {
         match &self.0 {

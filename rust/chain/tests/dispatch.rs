@@ -1,0 +1,326 @@
+//! Blocks of what waits where something goes wrong: each trouble provoked, what the table says observed, nothing lost.
+
+use std::{sync::Arc, time::Duration};
+
+use evm::{
+    Fork, Rejection,
+    spec::{Cause, ChainSpec, Changes, CustomPrecompile},
+};
+use execlayer_chain::{
+    BlockRef, Chain, Dispatch, Genesis, GenesisAccount, MineOptions, Options, Submission, Trouble, dev_key,
+};
+use pool::{Change, DropReason, Settings};
+use store::Store;
+use types::{
+    Address, Authorization, B256, Bytes, Transaction, TxKind, U256,
+    tx::{TxEip1559, TxEip7702},
+};
+
+const CHAIN_ID: u64 = 31_337;
+const BOB: Address = Address::repeat_byte(0xb0);
+/// A precompile that panics where it is told 1, and fails where it is told 2.
+const FAULTY: Address = Address::repeat_byte(0xfa);
+/// Reverts always.
+const REVERTS: Address = Address::repeat_byte(0xee);
+/// Writes a log of 64 KiB.
+const TALKS: Address = Address::repeat_byte(0x10);
+
+fn genesis() -> Genesis {
+    let faulty = CustomPrecompile {
+        name: "faulty".to_owned(),
+        consensus: true,
+        run: Arc::new(|input: &Bytes, _| match input.first() {
+            Some(1) => panic!("a bug of ours"),
+            _ => Err(Cause { text: "no answer".to_owned(), value: None }),
+        }),
+    };
+    let spec = ChainSpec {
+        changes: Changes::default().with_precompile(FAULTY, faulty),
+        ..ChainSpec::at(CHAIN_ID, Fork::Osaka)
+    };
+    let code = |code: &'static [u8]| GenesisAccount { code: Bytes::from_static(code), ..GenesisAccount::default() };
+    let mut alloc = Genesis::dev([]).alloc().clone();
+    // PUSH0 PUSH0 REVERT; PUSH3 0x010000 PUSH0 LOG0.
+    alloc.insert(REVERTS, code(&[0x5f, 0x5f, 0xfd]));
+    alloc.insert(TALKS, code(&[0x62, 1, 0, 0, 0x5f, 0xa0]));
+    Genesis::new(spec, 100_000_000, alloc)
+}
+
+fn open(dispatch: Dispatch) -> Arc<Chain> {
+    let options = Options { dispatch, clock: || 1_000, ..Options::default() };
+    Chain::open(Arc::new(Store::memory()), genesis(), options).unwrap()
+}
+
+fn call(sender: usize, nonce: u64, to: Address, input: &'static [u8], gas_limit: u64) -> Transaction {
+    let unsigned = TxEip1559 {
+        chain_id: CHAIN_ID,
+        nonce,
+        gas_limit,
+        max_fee_per_gas: 10_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: TxKind::Call(to),
+        input: Bytes::from_static(input),
+        ..TxEip1559::default()
+    };
+    Transaction::sign(unsigned, &dev_key(sender))
+}
+
+fn transfer(sender: usize, nonce: u64) -> Transaction {
+    call(sender, nonce, BOB, &[], 21_000)
+}
+
+fn submit(chain: &Chain, transactions: &[Transaction]) -> Vec<B256> {
+    let batch = transactions.iter().map(|transaction| Submission::Signed(transaction.clone())).collect();
+    chain.submit(batch).into_iter().map(Result::unwrap).collect()
+}
+
+fn names(transactions: &[Transaction]) -> Vec<B256> {
+    transactions.iter().map(Transaction::hash).collect()
+}
+
+#[test]
+fn a_fault_of_ours_costs_its_transaction_and_no_other() {
+    for input in [&[1u8], &[2]] {
+        for batch_size in [1, 3, 1_024] {
+            let chain = open(Dispatch { batch_size, ..Dispatch::default() });
+            let bad = call(1, 0, FAULTY, input, 100_000);
+            let sent = [transfer(0, 0), bad.clone(), transfer(1, 1), transfer(2, 0), transfer(0, 1), transfer(3, 0)];
+            submit(&chain, &sent);
+            let mut events = chain.subscribe_pool();
+            let mined = chain.mine(MineOptions::at(1)).unwrap();
+            let included = names(&mined.block.body.transactions);
+            let expected: Vec<_> = [0, 3, 4, 5].map(|at| sent[at].hash()).into();
+            assert_eq!(included.len(), expected.len(), "{included:?}");
+            assert!(expected.iter().all(|hash| included.contains(hash)));
+            let [(hash, Trouble::Fault(reason))] = &mined.skipped[..] else { panic!("{:?}", mined.skipped) };
+            assert_eq!(*hash, bad.hash());
+            assert!(reason.contains(if input[0] == 1 { "a bug of ours" } else { "no answer" }), "{reason}");
+            // The culprit is set aside, its successor waits behind the gap.
+            let heard = events.next(Duration::ZERO).events;
+            let dropped = heard.iter().find(|event| event.change == Change::Dropped(DropReason::Faulty)).unwrap();
+            assert_eq!(dropped.hash, bad.hash());
+            let pool = chain.pool();
+            assert_eq!((pool.len(), pool.is_pending(&sent[2].hash())), (1, false));
+            drop(pool);
+            let stats = chain.stats();
+            assert_eq!((stats.errors.get("INTERNAL_FAULT"), stats.aborted_batches), (Some(&1), 1));
+            // Another chain takes the block: what was undone left no trace.
+            let block = types::Block { header: mined.block.header.clone(), body: mined.block.body.clone() };
+            open(Dispatch::default()).import(block).unwrap();
+        }
+    }
+}
+
+#[test]
+fn more_faults_than_a_block_bears_end_it_and_the_next_goes_on() {
+    let chain = open(Dispatch { batch_size: 4, ..Dispatch::default() });
+    let mut sent = Vec::new();
+    for sender in 0..10 {
+        sent.push(call(sender, 0, FAULTY, &[1], 100_000));
+    }
+    submit(&chain, &sent);
+    submit(&chain, &(0..10).map(|sender| transfer(sender, 1)).collect::<Vec<_>>());
+    let mined = chain.mine(MineOptions::at(1)).unwrap();
+    assert_eq!(mined.skipped.len(), 10);
+    assert_eq!(chain.pool().len(), 10);
+    submit(&chain, &(0..10).map(|sender| transfer(sender, 0)).collect::<Vec<_>>());
+    assert_eq!(chain.mine(MineOptions::at(2)).unwrap().block.receipts.len(), 20);
+}
+
+#[test]
+fn a_batch_that_needs_too_much_memory_is_halved_and_grows_back() {
+    let dispatch = Dispatch { batch_size: 16, batch_memory_bytes: 300_000, ..Dispatch::default() };
+    let chain = open(dispatch);
+    let sent: Vec<_> =
+        (0..8).flat_map(|nonce| (0..2).map(move |sender| call(sender, nonce, TALKS, &[], 700_000))).collect();
+    submit(&chain, &sent);
+    let mined = chain.mine(MineOptions::at(1)).unwrap();
+    assert_eq!((mined.block.receipts.len(), mined.skipped.len()), (16, 0));
+    let stats = chain.stats();
+    assert!(stats.batch_size <= 4 && stats.aborted_batches >= 2, "{stats:?}");
+    let block = types::Block { header: mined.block.header.clone(), body: mined.block.body.clone() };
+    open(Dispatch::default()).import(block).unwrap();
+    for time in 2..80 {
+        submit(&chain, &[transfer(2, time - 2)]);
+        chain.mine(MineOptions::at(time)).unwrap();
+    }
+    assert_eq!(chain.stats().batch_size, 16);
+}
+
+#[test]
+fn one_that_alone_needs_too_much_memory_is_left_out_and_kept() {
+    let chain = open(Dispatch { batch_size: 2, batch_memory_bytes: 60_000, ..Dispatch::default() });
+    let sent = [transfer(0, 0), call(1, 0, TALKS, &[], 700_000), transfer(2, 0)];
+    submit(&chain, &sent);
+    let mined = chain.mine(MineOptions::at(1)).unwrap();
+    assert_eq!(mined.block.receipts.len(), 2);
+    let [(hash, Trouble::OutOfMemory { used, budget: 60_000 })] = mined.skipped[..] else {
+        panic!("{:?}", mined.skipped)
+    };
+    assert!(hash == sent[1].hash() && used > 60_000);
+    assert!(chain.pool().is_pending(&hash));
+}
+
+#[test]
+fn one_that_would_fail_is_retried_with_growing_pauses_and_then_included() {
+    let chain = open(Dispatch { presimulate: true, ..Dispatch::default() });
+    let failing = call(0, 0, REVERTS, &[], 100_000);
+    submit(&chain, &[failing.clone(), transfer(0, 1), transfer(1, 0)]);
+    let mut tried = Vec::new();
+    let mut included = None;
+    for height in 1..=20 {
+        let mined = chain.mine(MineOptions::at(height)).unwrap();
+        match &mined.skipped[..] {
+            [] => {}
+            [(hash, Trouble::ExecutionFailed { attempts })] => {
+                assert_eq!(*hash, failing.hash());
+                tried.push((height, *attempts));
+            }
+            other => panic!("{other:?}"),
+        }
+        if names(&mined.block.body.transactions).contains(&failing.hash()) {
+            assert!(!mined.block.receipts[0].outcome.is_success() && mined.block.receipts[1].outcome.is_success());
+            included = Some(height);
+            break;
+        }
+    }
+    assert_eq!((tried, included), (vec![(1, 1), (3, 2), (7, 3)], Some(15)));
+    assert!(chain.pool().is_empty());
+    // Without it, Ethereum's rule: included with a failed receipt.
+    let chain = open(Dispatch::default());
+    submit(&chain, &[failing]);
+    assert!(!chain.mine(MineOptions::at(1)).unwrap().block.receipts[0].outcome.is_success());
+}
+
+#[test]
+fn a_nonce_that_the_block_itself_used_up_reorders_the_queue() {
+    let chain = open(Dispatch::default());
+    // Another one's authorization uses the first nonce of sender 1 (EIP-7702), before its own transaction comes.
+    let authorization = Authorization { chain_id: U256::from(CHAIN_ID), address: BOB, nonce: 0 };
+    let signature = dev_key(1).sign(&authorization.signature_hash());
+    let delegating = TxEip7702 {
+        chain_id: CHAIN_ID,
+        gas_limit: 200_000,
+        max_fee_per_gas: 20_000_000_000,
+        max_priority_fee_per_gas: 9_000_000_000,
+        to: BOB,
+        authorization_list: vec![authorization.into_signed(signature)],
+        ..TxEip7702::default()
+    };
+    let sent = [Transaction::sign(delegating, &dev_key(0)), transfer(1, 0), transfer(1, 1), transfer(2, 0)];
+    submit(&chain, &sent);
+    let mined = chain.mine(MineOptions::at(1)).unwrap();
+    assert_eq!(names(&mined.block.body.transactions), [sent[0].hash(), sent[3].hash()]);
+    let rejection = Rejection::InvalidNonce { expected: 1, actual: 0 };
+    assert_eq!(mined.skipped, [(sent[1].hash(), Trouble::Rejected(rejection))]);
+    // What is below the state's nonce is dropped, the next one's turn has come.
+    assert_eq!(chain.pool().len(), 1);
+    assert_eq!(names(&chain.mine(MineOptions::at(2)).unwrap().block.body.transactions), [sent[2].hash()]);
+}
+
+#[test]
+fn who_cannot_pay_any_more_is_removed() {
+    let chain = open(Dispatch::default());
+    let key = types::Key::from_bytes(&B256::repeat_byte(7)).unwrap();
+    let funding = TxEip1559 {
+        value: U256::from(10u64.pow(18)),
+        to: TxKind::Call(key.address()),
+        gas_limit: 21_000,
+        chain_id: CHAIN_ID,
+        max_fee_per_gas: 10_000_000_000,
+        ..TxEip1559::default()
+    };
+    submit(&chain, &[Transaction::sign(funding.clone(), &dev_key(0))]);
+    chain.mine(MineOptions::at(1)).unwrap();
+    let poor = TxEip1559 { value: U256::ONE, to: TxKind::Call(BOB), ..funding };
+    let poor = Transaction::sign(poor, &key);
+    submit(&chain, std::slice::from_ref(&poor));
+    // On the first block, where it has not got its money.
+    let mined = chain.mine(MineOptions { parent: BlockRef::Earliest, ..MineOptions::at(2) }).unwrap();
+    let [(hash, Trouble::Rejected(Rejection::InsufficientBalance { .. }))] = mined.skipped[..] else {
+        panic!("{:?}", mined.skipped)
+    };
+    assert_eq!(hash, poor.hash());
+    assert!(chain.pool().get(&hash).is_none());
+    // What the undone block held waits again, and is not lost.
+    assert_eq!(chain.pool().len(), 1);
+}
+
+#[test]
+fn gas_limits_that_promised_too_much_are_filled_up() {
+    let chain = open(Dispatch::default());
+    // Twelve ask for ten million gas each and take 21,000: a block of 100 million holds them all.
+    let sent: Vec<_> =
+        (0..4).flat_map(|sender| (0..3).map(move |nonce| call(sender, nonce, BOB, &[], 10_000_000))).collect();
+    submit(&chain, &sent);
+    assert_eq!(chain.mine(MineOptions::at(1)).unwrap().block.receipts.len(), 12);
+}
+
+#[test]
+fn an_order_of_ones_own_decides_as_far_as_nonces_allow() {
+    let chain = open(Dispatch::default());
+    let sent = [transfer(0, 0), transfer(0, 1), transfer(1, 0), transfer(2, 0)];
+    submit(&chain, &sent);
+    let candidates = chain.candidates(100);
+    assert_eq!(candidates.len(), 4);
+    let score = |hash: B256| match sent.iter().position(|one| one.hash() == hash).unwrap() {
+        1 => 9.0,
+        2 => f64::NAN,
+        other => other as f64,
+    };
+    let scores: Vec<_> = candidates.iter().map(|pooled| score(pooled.hash)).collect();
+    let mined = chain.mine_ordered(&candidates, &scores, MineOptions::at(1)).unwrap();
+    assert_eq!(names(&mined.block.body.transactions), [sent[3].hash(), sent[0].hash(), sent[1].hash()]);
+    assert!(chain.pool().is_pending(&sent[2].hash()));
+}
+
+#[test]
+fn what_a_reorg_undoes_waits_again_and_an_anchor_brings_the_pool_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pool.journal");
+    // A copy: a journal is one process's.
+    let reopened = |path: &std::path::Path| {
+        let copy = path.with_extension("copy");
+        std::fs::copy(path, &copy).unwrap();
+        let chain = open(Dispatch::default());
+        let taken = chain.open_journal(&copy).unwrap();
+        (taken, chain.pool().by_age().map(|pooled| pooled.hash).collect::<Vec<_>>())
+    };
+    let chain = open(Dispatch::default());
+    assert_eq!(chain.open_journal(&path).unwrap(), 0);
+    let sent = [transfer(0, 0), transfer(1, 0), transfer(2, 0)];
+    submit(&chain, &sent[..1]);
+    let anchor = chain.anchor().unwrap();
+    submit(&chain, &sent[1..2]);
+    chain.mine(MineOptions::at(1)).unwrap();
+    submit(&chain, &sent[2..]);
+    assert_eq!(reopened(&path).1, [sent[2].hash()]);
+    let mut events = chain.subscribe_pool();
+    chain.undo(anchor).unwrap();
+    assert_eq!(chain.pool().by_age().map(|pooled| pooled.hash).collect::<Vec<_>>(), [sent[0].hash()]);
+    assert!(!events.next(Duration::ZERO).events.is_empty());
+    assert_eq!(reopened(&path), (1, vec![sent[0].hash()]));
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_leaves_the_chain_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = open(Dispatch::default());
+    let error = chain.open_journal(folder.path()).unwrap_err();
+    assert_eq!((error.path, error.action), (folder.path().display().to_string(), "open"));
+    assert!(chain.submit(vec![Submission::Signed(transfer(0, 0))])[0].is_ok());
+}
+
+#[test]
+fn private_transactions_and_settings_reach_the_pool() {
+    let settings = Settings { system_senders: vec![dev_key(5).address()], ..Settings::default() };
+    let options = Options { pool: settings, threads_max: Some(2), ..Options::default() };
+    let chain = Chain::open(Arc::new(Store::memory()), genesis(), options).unwrap();
+    let [first, second] = [transfer(4, 0), transfer(5, 0)];
+    chain.submit_private(vec![Submission::Signed(first.clone())])[0].as_ref().unwrap();
+    chain.submit(vec![Submission::Signed(second.clone())])[0].as_ref().unwrap();
+    assert!(chain.pool().get(&first.hash()).unwrap().private);
+    let mined = chain.mine(MineOptions::at(1)).unwrap();
+    assert_eq!(names(&mined.block.body.transactions), [second.hash(), first.hash()]);
+    assert_eq!(chain.pool().state(0).private, 0);
+}

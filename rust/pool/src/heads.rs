@@ -1,0 +1,122 @@
+//! Each sender's next transaction, kept in the order in which blocks want them.
+//!
+//! Senders whose next transactions are of one class, one factor step and alike in bringing blobs or not differ in the
+//! effective tip alone, so each such group is ordered once and for all. A group has two heaps, because the effective tip
+//! is the lesser of the tip and what the fee cap leaves over the base fee: in one stand those whose tip decides, ordered
+//! by tip; in the other those whom the cap binds, ordered by cap. Neither order depends on weights or base fee.
+//!
+//! Which heap a sender belongs to does depend on the base fee, and is put right when selection meets one in the wrong
+//! place. Until then its key only promises too much: a tip that the cap does not allow, a cap above what the tip asks.
+//! So whoever goes through a heap knows that nothing better is still to come.
+
+use crate::{
+    factor::STEPS,
+    heap::{Entry, Heap, Places, reserve},
+    queue::Queue,
+};
+
+/// The classes, with room to spare.
+const CLASSES: usize = kernels::score::CLASSES;
+
+/// Two for each class, step and kind.
+const HEAPS: usize = 2 * CLASSES * STEPS * 2;
+
+/// Of a sender that has none pending.
+const NOWHERE: u16 = u16::MAX;
+
+/// What all of a heap have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) blobs: bool,
+    pub(crate) class: u8,
+    pub(crate) step: u8,
+    /// Whether the fee cap decides.
+    pub(crate) bound: bool,
+}
+
+impl Group {
+    fn index(self) -> u16 {
+        let group = (usize::from(self.blobs) * CLASSES + usize::from(self.class)) * STEPS + usize::from(self.step);
+        (2 * group + usize::from(self.bound)) as u16
+    }
+
+    fn of(index: usize) -> Self {
+        let (group, bound) = (index / 2, index % 2 == 1);
+        let (kind, step) = (group / STEPS, (group % STEPS) as u8);
+        Self { blobs: kind >= CLASSES, class: (kind % CLASSES) as u8, step, bound }
+    }
+}
+
+/// Where a sender's next transaction belongs at this base fee.
+fn home(id: u32, queue: &Queue, base_fee: u64) -> Option<(u16, Entry)> {
+    let next = queue.ready().front()?;
+    let bound = next.fee_cap.saturating_sub(next.tip) < u128::from(base_fee);
+    let step = queue.step(next.class);
+    let group = Group { blobs: next.pooled.blobs > 0, class: next.class as u8, step, bound };
+    let key = if bound { next.fee_cap } else { next.tip };
+    Some((group.index(), Entry { key, arrival: next.pooled.arrival, id }))
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Heads {
+    heaps: Vec<Heap>,
+    /// By sender: its heap, and its place there.
+    homes: Vec<u16>,
+    places: Places,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self { heaps: vec![Heap::default(); HEAPS], homes: Vec::new(), places: Places::new() }
+    }
+}
+
+impl Heads {
+    /// Puts a sender where its next transaction belongs now.
+    pub(crate) fn update(&mut self, id: u32, queue: &Queue, base_fee: u64) {
+        reserve(&mut self.places, id);
+        if self.homes.len() <= id as usize {
+            self.homes.resize(id as usize + 1, NOWHERE);
+        }
+        let (held, place) = (self.homes[id as usize], self.places[id as usize]);
+        let home = home(id, queue, base_fee);
+        let index = home.map_or(NOWHERE, |(index, _)| index);
+        if held == index {
+            if let Some((_, entry)) = home
+                && self.heaps[usize::from(index)].get(place) != Some(&entry)
+            {
+                self.heaps[usize::from(index)].replace(place, entry, &mut self.places);
+            }
+            return;
+        }
+        if held != NOWHERE {
+            self.heaps[usize::from(held)].remove(place, &mut self.places);
+        }
+        if let Some((_, entry)) = home {
+            self.heaps[usize::from(index)].push(entry, &mut self.places);
+        }
+        self.homes[id as usize] = index;
+    }
+
+    /// Those groups that somebody is in.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (usize, Group)> {
+        let occupied = self.heaps.iter().enumerate().filter(|(_, heap)| !heap.is_empty());
+        occupied.map(|(index, _)| (index, Group::of(index)))
+    }
+
+    pub(crate) fn heap(&self, index: usize) -> &Heap {
+        &self.heaps[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_from_its_index() {
+        for index in 0..HEAPS {
+            assert_eq!(usize::from(Group::of(index).index()), index);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How a chain is opened: settings as Python gives them, by name.
+
+use chain::{
+    Options,
+    pool::{Class, Priorities},
+    types::Address,
+};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyString},
+};
+
+use crate::convert::argument;
+
+/// Reads settings; a name that is none, or a value that can't be, is an error that names it.
+pub(crate) fn read(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {
+    let mut options = Options::default();
+    for (name, value) in settings.into_iter().flatten() {
+        set(&mut options, &name.cast::<PyString>()?.to_cow()?, &value)?;
+    }
+    Ok(options)
+}
+
+/// Least and most bytes of the pool's memory.
+const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
+
+fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let count = |name: &'static str, range: std::ops::RangeInclusive<u64>| -> PyResult<usize> {
+        let number = argument(name, value).u64()?;
+        let expected = || format!("an int from {} to {}", range.start(), range.end());
+        if range.contains(&number) { Ok(number as usize) } else { Err(argument(name, value).wrong(&expected())) }
+    };
+    let share = |name: &'static str, most: f64| -> PyResult<f64> {
+        let number: f64 = value.extract().map_err(|_| argument(name, value).wrong("a number"))?;
+        let expected = || format!("a number above 0 and up to {most}");
+        if number > 0.0 && number <= most { Ok(number) } else { Err(argument(name, value).wrong(&expected())) }
+    };
+    let (limits, adaptation) = (&mut options.pool.limits, &mut options.pool.adaptation);
+    match name {
+        "batch_size" => options.dispatch.batch_size = count("batch_size", 1..=1 << 20)?,
+        "batch_memory" => options.dispatch.batch_memory_bytes = count("batch_memory", MEMORY_BYTES)?,
+        "presimulate" => {
+            options.dispatch.presimulate =
+                value.extract().map_err(|_| argument("presimulate", value).wrong("True or False"))?;
+        }
+        "parallel_workers" => options.threads_max = Some(count("parallel_workers", 1..=1024)?),
+        "max_memory" => limits.memory_bytes = count("max_memory", MEMORY_BYTES)?,
+        "max_transactions" => limits.transactions = count("max_transactions", 1..=100_000_000)?,
+        "max_per_sender" => limits.per_sender = count("max_per_sender", 1..=100_000_000)?,
+        "cache_size" => options.pool.memory.cache_entries = count("cache_size", 1..=100_000_000)?,
+        "cache_seconds" => options.pool.memory.cache_seconds = count("cache_seconds", 0..=1 << 40)? as u64,
+        "update_interval" => adaptation.update_interval = count("update_interval", 1..=1 << 40)? as u64,
+        "fee_threshold" => adaptation.fee_threshold = share("fee_threshold", 1e9)?,
+        "congestion_threshold" => adaptation.congestion_threshold = share("congestion_threshold", 1e9)?,
+        "fee_weight" => {
+            let weight = share("fee_weight", 0.8)?;
+            if weight < 0.2 {
+                return Err(argument("fee_weight", value).wrong("a number from 0.2 to 0.8"));
+            }
+            adaptation.fee_weight = (weight * 1000.0).round() as u16;
+        }
+        "priorities" => {
+            let given =
+                value.cast::<PyDict>().map_err(|_| argument("priorities", value).wrong("a mapping by class"))?;
+            options.pool.priorities = priorities(given)?;
+        }
+        "system_senders" => {
+            let senders = value.try_iter()?.map(|sender| argument("system_senders", &sender?).address());
+            options.pool.system_senders = senders.collect::<PyResult<Vec<Address>>>()?;
+        }
+        _ => {
+            let name = PyString::new(value.py(), name).into_any();
+            return Err(argument("settings", &name).wrong("the name of a setting of the pool or the producer"));
+        }
+    }
+    Ok(())
+}
+
+fn priorities(given: &Bound<'_, PyDict>) -> PyResult<Priorities> {
+    const EXPECTED: &str = "a number above 0 and up to 1,000,000";
+    let mut priorities = Priorities::default();
+    for (name, value) in given {
+        let class = Class::ALL.into_iter().find(|class| name.eq(class.name()).unwrap_or(false));
+        let class = class.ok_or_else(|| {
+            argument("priorities", &name).wrong("one of deploy, transfer, call, model, inference, training, system")
+        })?;
+        let priority: f64 = value.extract().map_err(|_| argument("priorities", &value).wrong(EXPECTED))?;
+        if !(priority > 0.0 && priority <= 1e6) {
+            return Err(argument("priorities", &value).wrong(EXPECTED));
+        }
+        priorities.0[class as usize] = priority;
+    }
+    Ok(priorities)
+}
