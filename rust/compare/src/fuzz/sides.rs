@@ -230,6 +230,7 @@ fn our_reason(reason: HaltReason) -> &'static str {
         HaltReason::CallTooDeep => "too deep",
         HaltReason::InsufficientBalance => "balance",
         HaltReason::PrecompileFailed => "precompile",
+        HaltReason::CustomHalt => "a chain's own",
     }
 }
 
