@@ -22,6 +22,7 @@ from ..server.http1 import HttpError, Parser, Request, json_response, text_respo
 from ..server.limits import Limits
 from ..server.methods import RpcError
 from ..server.websocket import GOING_AWAY, WebSocket
+from ..upstream.messages import Malformed, parse
 from .faults import NOTIFICATION, Dead, Delay, Drop, Duplicate, Fault, Faults, Garble, Stale, Status, Truncate
 
 log = logging.getLogger(__name__)
@@ -175,8 +176,8 @@ class Serving:
     async def _answer(self, body: bytes, headers: dict[bytes, bytes], session: Session | None) -> bytes:
         """A request's answer; a whole HTTP response where a fault wants another status."""
         try:
-            value = json.loads(body)
-        except ValueError:
+            value = parse(body)
+        except Malformed:
             return json.dumps(_error(None, RpcError(-32700, "parse error"))).encode()
         calls = value if isinstance(value, list) else [value]
         faults = [fault for call in calls for fault in self.faults.take(_name(call))]

@@ -7,12 +7,20 @@ bounded before they come here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 Call: TypeAlias = tuple[str, Sequence[Any]]
 """A method and its parameters."""
+
+NESTING_MAX = 512
+"""Arrays and objects within each other; no method of any node comes near. Python's own bound is the interpreter's
+recursion limit, which other packages raise above what the stack can hold."""
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 TEXT_SHOWN_CHARS = 512
 """Most of an error's text that is kept."""
@@ -69,15 +77,33 @@ def _request(number: int, call: Call) -> dict[str, Any]:
 
 def read(body: bytes) -> list[Message]:
     """The messages of a reply: one, or those of a batch in whatever order they came."""
-    try:
-        value = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"no JSON: {error}"[:TEXT_SHOWN_CHARS]) from None
+    value = parse(body)
     if isinstance(value, list):
         if not value:
             raise Malformed("an empty batch")
         return [_message(one) for one in value]
     return [_message(value)]
+
+
+def parse(body: bytes) -> Any:
+    """JSON from somebody else."""
+    if _nesting(body) > NESTING_MAX:
+        raise Malformed(f"more than {NESTING_MAX} arrays and objects within each other")
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"no JSON: {error}"[:TEXT_SHOWN_CHARS]) from None
+
+
+def _nesting(body: bytes) -> int:
+    """How deep it goes, or less than is worth a closer look."""
+    if body.count(b"[") + body.count(b"{") <= NESTING_MAX:
+        return 0
+    depth = deepest = 0
+    for bracket in _STRING.sub(b"", body).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _refuse_constant(name: str) -> NoReturn:
