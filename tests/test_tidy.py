@@ -34,7 +34,7 @@ RUST_EDGES: dict[str, set[str]] = {
 # Each floor may use the floors before it, and rooms of its own floor only as listed in PYTHON_NEIGHBOURS.
 PYTHON_FLOORS: list[set[str]] = [
     {"errors", "config", "observe", "units", "artifacts", "_core"},
-    {"chain", "pool", "accounts", "contract", "upstream", "results", "spec", "trace", "evm"},
+    {"chain", "pool", "accounts", "contract", "upstream", "results", "proofs", "spec", "trace", "evm"},
     {"models", "extensions", "orders", "producer", "server", "testing"},
     {"node"},
     {"cli"},
@@ -44,8 +44,9 @@ PYTHON_NEIGHBOURS: dict[str, set[str]] = {
     "units": {"errors"},
     "config": {"errors", "units"},
     "artifacts": {"_core"},
-    "chain": {"accounts", "pool", "results", "spec", "trace", "evm"},
+    "chain": {"accounts", "pool", "results", "proofs", "spec", "trace", "evm"},
     "evm": {"accounts", "spec", "trace"},
+    "proofs": {"accounts"},
     "accounts": {"results"},
     "contract": {"accounts", "results"},
     "testing": {"server"},

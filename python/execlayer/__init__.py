@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import errors as errors
     from . import evm as evm
+    from . import proofs as proofs
     from ._core import Block as Block
     from ._core import Key as Key
     from ._core import Log as Log
@@ -49,6 +50,7 @@ _HOMES = {
     "__version__": "_core",
     "errors": None,
     "evm": None,
+    "proofs": None,
     "senders": "_core",
     "signers": "_core",
     "wei": "units",

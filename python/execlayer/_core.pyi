@@ -1,7 +1,7 @@
 """The Rust side of execlayer. Checked against the module by ``mypy.stubtest``."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self, final, overload
+from typing import Any, Self, TypeAlias, final, overload
 
 from typing_extensions import Buffer
 
@@ -28,6 +28,7 @@ __all__ = [
     "Rpc",
     "Session",
     "Site",
+    "Snapshot",
     "Spec",
     "State",
     "Steps",
@@ -41,8 +42,11 @@ __all__ = [
     "keccak256",
     "order_states",
     "order_transitions",
+    "prove_account",
+    "prove_item",
     "reasons",
     "recover",
+    "restore_snapshot",
     "run_code",
     "senders",
     "signers",
@@ -51,6 +55,13 @@ __all__ = [
     "store_compact",
     "store_stat",
     "transition",
+    "verify_account",
+    "verify_item",
+    "verify_key",
+    "verify_receipt",
+    "verify_slot",
+    "verify_snapshot",
+    "write_snapshot",
 ]
 
 __version__: str
@@ -109,6 +120,49 @@ def export_blocks(
 def store_stat(folder: str) -> dict[str, Any]: ...
 def store_check(folder: str) -> tuple[int, list[str]]: ...
 def store_compact(folder: str) -> tuple[int, int]: ...
+
+_Account: TypeAlias = tuple[int, int, str, str]
+_Octets: TypeAlias = str | bytes
+
+def verify_account(root: _Octets, address: _Octets, proof: Sequence[_Octets]) -> _Account | None: ...
+def verify_slot(root: _Octets, slot: int | _Octets, proof: Sequence[_Octets]) -> int: ...
+def verify_item(root: _Octets, index: int, proof: Sequence[_Octets]) -> bytes | None: ...
+def verify_key(root: _Octets, key: _Octets, proof: Sequence[_Octets]) -> bytes | None: ...
+def verify_receipt(
+    root: _Octets, index: int, proof: Sequence[_Octets]
+) -> tuple[bool | None, int, list[tuple[str, list[str], bytes]]] | None: ...
+def prove_account(
+    chain: Chain, address: _Octets, slots: Sequence[int | _Octets], at: int | _Octets
+) -> tuple[str, str, _Account | None, list[bytes], list[tuple[int, int, list[bytes]]]]: ...
+def prove_item(chain: Chain, transaction: _Octets, receipt: bool) -> tuple[str, str, int, bytes, list[bytes]]: ...
+def write_snapshot(
+    chain: Chain, path: str, at: int | _Octets, progress: Callable[[Snapshot], object] | None = None
+) -> Snapshot: ...
+def verify_snapshot(path: str, progress: Callable[[Snapshot], object] | None = None) -> Snapshot: ...
+def restore_snapshot(
+    path: str,
+    folder: str | None = None,
+    genesis: str | None = None,
+    trusted: _Octets | None = None,
+    progress: Callable[[Snapshot], object] | None = None,
+) -> Chain: ...
+
+@final
+class Snapshot:
+    @property
+    def number(self) -> int: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def genesis(self) -> str: ...
+    @property
+    def lattice(self) -> str: ...
+    @property
+    def accounts(self) -> int: ...
+    @property
+    def slots(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
 
 @final
 class Key:
@@ -236,6 +290,16 @@ class Block:
     def extra_data(self) -> bytes: ...
     @property
     def blob_gas_used(self) -> int | None: ...
+    @property
+    def lattice(self) -> str: ...
+    @property
+    def burned(self) -> Wei: ...
+    @property
+    def fees(self) -> Wei: ...
+    @property
+    def burned_total(self) -> Wei: ...
+    @property
+    def fees_total(self) -> Wei: ...
     @property
     def transactions(self) -> Transactions: ...
     @property

@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import os
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias, overload
 
-from . import _core, evm
+from . import _core, evm, proofs
 from .accounts import Account, AddressLike, address_of
 from .errors import ExeclayerError, InvalidArgument, StoreIo, UnknownAnchor
 from .pool import Pool
@@ -109,6 +109,32 @@ class Chain:
         if known is not None:
             # The same chain in other words.
             _write_synced(kept, text)
+        return chain
+
+    @classmethod
+    def restore(
+        cls,
+        snapshot: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
+        genesis: GenesisLike | None = None,
+        *,
+        trusted: str | bytes | None = None,
+        progress: Callable[[_core.Snapshot], object] | None = None,
+    ) -> Self:
+        """The chain of a snapshot's file, in an empty folder or in memory. Blocks after it can be imported at once.
+
+        Everything is verified on the way in: blocks, state root, lattice hash. ``trusted`` names the block by its hash;
+        without it, the file's word is taken for which block is the right one. ``progress`` is told after each part.
+
+        *Errors*: :class:`~execlayer.errors.SnapshotRefused` in one of its forms, ``InvalidHeader``. The folder then
+        says ``UnfinishedRestore`` when it is opened: it is of no further use.
+        """
+        file = str(_argument(snapshot, "snapshot", str | os.PathLike, "a path"))
+        folder = None if path is None else Path(_argument(path, "path", str | os.PathLike, "a path"))
+        text = _genesis_text(genesis)
+        chain = cls(_core.restore_snapshot(file, None if folder is None else str(folder), text, trusted, progress))
+        if folder is not None and text is not None:
+            _write_synced(folder / KEPT_GENESIS, text)
         return chain
 
     def close(self) -> None:
@@ -285,6 +311,48 @@ class Chain:
         *Errors*: ``ImportRefused`` in one of its forms; the chain is then as it was.
         """
         return self._core.import_block(raw)
+
+    def snapshot(
+        self,
+        path: str | os.PathLike[str],
+        at: BlockName = "latest",
+        *,
+        progress: Callable[[_core.Snapshot], object] | None = None,
+    ) -> _core.Snapshot:
+        """Writes the whole state after a block to a file, for :meth:`restore`; what it holds.
+
+        The chain can go on meanwhile. ``progress`` is told after each part, and may stop by raising.
+
+        *Errors*: :class:`~execlayer.errors.SnapshotRefused`; the file is then no snapshot. ``StateNotKept``.
+
+        *Resources*: some MiB of memory, whatever the size of the state.
+        """
+        return _core.write_snapshot(self._core, str(_argument(path, "path", str | os.PathLike, "a path")), at, progress)
+
+    def prove(
+        self, address: AddressLike, slots: Sequence[int | str | bytes] = (), at: BlockName = "latest"
+    ) -> proofs.AccountProof:
+        """Proves an account and slots of it, or that they are not there, after a block.
+
+        :func:`execlayer.proofs.verify_proof` checks it without a chain.
+
+        *Errors*: ``UnknownBlock``; ``StateNotKept`` where the history window has passed it.
+        """
+        return proofs.prove(self._core, address, slots, at)
+
+    def prove_transaction(self, transaction: str | bytes) -> proofs.ItemProof:
+        """Proves that a transaction, named by its hash, stands in its block.
+
+        *Errors*: ``UnknownTransaction``.
+        """
+        return proofs.prove_item(self._core, transaction, receipt=False)
+
+    def prove_receipt(self, transaction: str | bytes) -> proofs.ItemProof:
+        """Proves the receipt of a transaction, and with it its logs.
+
+        *Errors*: ``UnknownTransaction``.
+        """
+        return proofs.prove_item(self._core, transaction, receipt=True)
 
     def anchor(self) -> Anchor:
         """Notes this point, at no cost, to return to at the end of a ``with`` block or by ``undo()``. Anchors nest."""

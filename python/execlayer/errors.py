@@ -639,6 +639,54 @@ class StreamUnreadable(ImportRefused):
     reason: str
 
 
+# ---- proofs ---------------------------------------------------------------------------------------------------------
+
+
+class ProofInvalid(ExeclayerError, ValueError):
+    """A proof proves nothing."""
+
+
+class ProofHashMismatch(ProofInvalid):
+    """A node is not the one that its parent, or the root, names."""
+
+    index: int
+    expected: str
+    got: str
+
+
+class ProofTooShort(ProofInvalid):
+    """The key's path goes on below the last node."""
+
+    nodes: int
+    expected: str
+
+
+class ProofTooLong(ProofInvalid):
+    """The key's path ends before the last node."""
+
+    nodes: int
+    used: int
+
+
+class ProofNodeInvalid(ProofInvalid):
+    """A node with the right hash that no trie holds."""
+
+    index: int
+    reason: str
+
+
+class ProofValueInvalid(ProofInvalid):
+    """What is proven is not an account, slot or receipt."""
+
+    reason: str
+
+
+class ProofKeyTooLong(ProofInvalid):
+    """Keys of tries have at most 32 bytes."""
+
+    bytes: int
+
+
 # ---- snapshots ------------------------------------------------------------------------------------------------------
 
 

@@ -10,10 +10,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use alloy_rlp::{Decodable, Encodable};
+use alloy_rlp::Decodable;
 use lru::LruCache;
 use state::{
-    Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateDiff, Stop, StoredBlock,
+    Commit, Ledger, LedgerError, NodeKey, Notification, ReverseDiff, StateDiff, Stop, StoredBlock,
     roots::{self, Lattice},
 };
 use types::{Account, Address, B256, BlockId, Bytes};
@@ -125,9 +125,10 @@ impl Records {
                 .sides
                 .iter()
                 .map(|side| alloy_rlp::Bytes::from([&side.number.to_be_bytes()[..], side.hash.as_slice()].concat()));
-            let mut out = Vec::new();
-            sides.collect::<Vec<_>>().encode(&mut out);
-            metadata.push((SIDES.to_owned(), Some(out.into())));
+            let sides: Vec<_> = sides.collect();
+            // Without any, as a chain that never had one.
+            let value = (!sides.is_empty()).then(|| alloy_rlp::encode(&sides).into());
+            metadata.push((SIDES.to_owned(), value));
         }
         metadata
     }
@@ -295,6 +296,7 @@ impl Chain {
             let layer = Arc::new(undo_layer(reverse));
             lay(&mut commit, &mut nodes, &mut state, layer);
             commit.canonical.push((undone.number, None));
+            commit.notifications.push(self.notification(undone, true)?);
             records.add_side(*undone);
         }
         for done in &path.up {
@@ -304,6 +306,7 @@ impl Chain {
             let update = roots::trie::apply(&state, &diff)?;
             lay(&mut commit, &mut nodes, &mut state, Arc::new(Layer { diff, nodes: update.nodes }));
             commit.canonical.push((done.number, Some(done.hash)));
+            commit.notifications.push(self.notification(done, false)?);
             records.remove_side(done);
         }
         let mut head = target;
@@ -311,6 +314,8 @@ impl Chain {
         if let Some(new) = new {
             head = new.stored.id;
             commit.canonical.push((head.number, Some(head.hash)));
+            let parent = new.stored.header.parent_hash;
+            commit.notifications.push(Notification { block: head, parent, is_reverted: false });
             if path == (Path { ancestor: target, ..Path::default() }) {
                 // The usual case, the next block on the head: nothing to merge, nothing to copy.
                 commit.diff = new.diff.clone();
@@ -338,6 +343,11 @@ impl Chain {
         Ok(after)
     }
 
+    fn notification(&self, block: &BlockId, is_reverted: bool) -> Result<Notification, ChainError> {
+        let header = self.ledger().header(&block.hash)?.ok_or(ChainError::UnknownBlock((*block).into()))?;
+        Ok(Notification { block: *block, parent: header.parent_hash, is_reverted })
+    }
+
     /// Forgets what the history window has passed.
     fn prune(&self, writer: &Writer, records: &mut Records, commit: &mut Commit, head: u64) -> Result<(), ChainError> {
         let History::Window(window) = self.options().history else { return Ok(()) };
@@ -351,6 +361,7 @@ impl Chain {
             commit.lattices.extend(below.map(|hash| (hash, None)));
         }
         records.oldest_reverse = records.oldest_reverse.max(end);
+        commit.forget_notifications = Some(lowest);
         let kept = records.sides.partition_point(|side| side.number <= lowest);
         commit.forget.extend(records.sides.drain(..kept).map(|side| side.hash));
         Ok(())

@@ -6,7 +6,7 @@ use std::{
 };
 
 use execlayer_chain::{Anchor, BlockRef, Chain, Genesis, HeadChange, MineOptions, Options, Subscription};
-use state::{Commit, Ledger, LedgerError, ReverseDiff, StateReader, StoredBlock, roots::Lattice};
+use state::{Commit, Ledger, LedgerError, Notification, ReverseDiff, StateReader, StoredBlock, roots::Lattice};
 use store::Store;
 use types::{B256, BlockId, Bytes, Header};
 
@@ -65,6 +65,9 @@ impl Ledger for Interrupted {
     }
     fn lattice(&self, hash: &B256) -> Result<Option<Lattice>, LedgerError> {
         self.store.lattice(hash)
+    }
+    fn notifications(&self, from: u64, limit: usize) -> Result<Vec<Notification>, LedgerError> {
+        self.store.notifications(from, limit)
     }
     fn metadata(&self, name: &str) -> Result<Option<Bytes>, LedgerError> {
         self.store.metadata(name)

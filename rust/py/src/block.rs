@@ -121,6 +121,36 @@ impl PyBlock {
         self.header().blob_gas_used
     }
 
+    /// Checksum of the lattice hash over all accounts after the block.
+    #[getter]
+    fn lattice(&self) -> String {
+        self.0.tally.lattice.to_string()
+    }
+
+    /// Wei that nobody has any more since this block.
+    #[getter]
+    fn burned<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        wei(py, self.0.tally.burned)
+    }
+
+    /// Wei that its beneficiary got from its transactions.
+    #[getter]
+    fn fees<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        wei(py, self.0.tally.fees)
+    }
+
+    /// All wei burned up to and with this block.
+    #[getter]
+    fn burned_total<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        wei(py, self.0.tally.burned_total)
+    }
+
+    /// All fees up to and with this block.
+    #[getter]
+    fn fees_total<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        wei(py, self.0.tally.fees_total)
+    }
+
     /// The transactions, in order.
     #[getter]
     fn transactions(&self) -> Transactions {

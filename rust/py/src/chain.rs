@@ -66,7 +66,11 @@ impl PyChain {
             };
             Chain::open(ledger()?, genesis, options)
         });
-        Ok(Self { chain: RwLock::new(Some(opened?)), source })
+        Ok(Self::holding(opened?, source))
+    }
+
+    pub(crate) fn holding(chain: Arc<Chain>, source: Source) -> Self {
+        Self { chain: RwLock::new(Some(chain)), source }
     }
 
     /// The well-known keys whose accounts exist in the first block.

@@ -20,7 +20,10 @@ use chain::{
         suite::{SuiteError, Unreadable},
     },
     pool::{PoolError, journal::JournalError as PoolJournalError},
-    state::{LedgerError, ViewError, roots::RootError},
+    state::{
+        LedgerError, ViewError,
+        roots::{NodeError, ProofError, RootError},
+    },
     store::snapshot::{SnapshotError, SnapshotFault},
     transition::TransitionError,
     types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
@@ -198,6 +201,7 @@ attributes! {
     ExecError: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     Mismatch: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     Box<SubmitError>: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
+    NodeError: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     SnapshotFault: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     // What a call that failed returned: the reason of a revert, nothing of a halt.
     Outcome: value, py => Ok(PyBytes::new(py, if let Self::Revert { output } = value { output } else { &[] }).into_any());
@@ -436,6 +440,14 @@ reasons! {
         ImportError::Unreadable(reason) => StreamUnreadable(reason),
     } => {
         ImportError::Chain(inner) => inner,
+    }
+    ProofError {
+        ProofError::Hash { index, expected, got } => ProofHashMismatch(index, expected, got),
+        ProofError::Short { nodes, expected } => ProofTooShort(nodes, expected),
+        ProofError::Long { nodes, used } => ProofTooLong(nodes, used),
+        ProofError::Node { index, reason } => ProofNodeInvalid(index, reason),
+        ProofError::Value(reason) => ProofValueInvalid(reason),
+        ProofError::Key(bytes) => ProofKeyTooLong(bytes),
     }
     SnapshotError {
         SnapshotError::Malformed { offset, fault: reason } => SnapshotMalformed(offset, reason),

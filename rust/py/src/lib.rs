@@ -14,6 +14,7 @@ mod mined;
 mod orders;
 mod outcome;
 mod pool;
+mod proof;
 mod receipt;
 mod rpc;
 mod settings;
@@ -24,6 +25,7 @@ mod tools;
 mod tools_chain;
 mod tools_run;
 mod trace;
+mod snapshot;
 mod transaction;
 
 /// The Rust side of `execlayer`.
@@ -45,9 +47,11 @@ mod core {
         orders::{PyOrderEngine, order_states, order_transitions},
         outcome::PyOutcome,
         pool::{PyCandidates, PyPool, PyPoolEvents},
+        proof::{prove_account, prove_item, verify_account, verify_item, verify_key, verify_receipt, verify_slot},
         receipt::PyReceipt,
         rpc::{PyRpc, PySession},
         signers::{senders, signers},
+        snapshot::{PySnapshot, check_snapshot, restore_snapshot, write_snapshot},
         spec::{PySite, PySpec},
         tools::{blocktest, statetest, transition},
         tools_chain::{export_blocks, import_blocks, store_check, store_compact, store_stat},

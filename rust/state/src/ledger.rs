@@ -163,6 +163,17 @@ pub struct StoredBlock {
     pub tally: Tally,
 }
 
+/// A block that became canonical, or no longer is: what those who follow the chain are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Which block. Its diff is the inverse of its way back's.
+    pub block: BlockId,
+    /// The block before it.
+    pub parent: B256,
+    /// It is no longer canonical.
+    pub is_reverted: bool,
+}
+
 /// One atomic step of a ledger. Parts that are empty change nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
@@ -180,6 +191,10 @@ pub struct Commit {
     pub forget_reverse: Vec<B256>,
     /// Lattice hashes by block, of the states that can be reached: set (Some) or forgotten (None).
     pub lattices: Vec<(B256, Option<Lattice>)>,
+    /// What followers are told, in the order in which it happened.
+    pub notifications: Vec<Notification>,
+    /// Nobody needs to be told of blocks up to this height any more.
+    pub forget_notifications: Option<u64>,
     /// Canonical hashes by number: set (Some) or cleared (None). Transaction and log indices follow these.
     pub canonical: Vec<(u64, Option<B256>)>,
     /// The block whose state the ledger holds after this commit.
@@ -216,6 +231,10 @@ pub trait Ledger: Send + Sync {
 
     /// The lattice hash of the state after a block; None where that state is out of reach.
     fn lattice(&self, hash: &B256) -> Result<Option<Lattice>, LedgerError>;
+
+    /// What followers are told of blocks from this height up, at most `limit` of it: by height, and of one height in the
+    /// order in which it happened.
+    fn notifications(&self, from: u64, limit: usize) -> Result<Vec<Notification>, LedgerError>;
 
     /// A small named value.
     fn metadata(&self, name: &str) -> Result<Option<Bytes>, LedgerError>;

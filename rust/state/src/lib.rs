@@ -18,7 +18,9 @@ pub mod stop;
 pub mod view;
 
 pub use diff::{AccountDiff, SlotDiff, StateDiff};
-pub use ledger::{Commit, Ledger, LedgerError, NodeKey, ReverseDiff, StateReader, StoredBlock, Tally, TrieNodes};
+pub use ledger::{
+    Commit, Ledger, LedgerError, NodeKey, Notification, ReverseDiff, StateReader, StoredBlock, Tally, TrieNodes,
+};
 pub use overlay::{AccountId, Checkpoint, Clash, EmptyAccounts, Footprint, Footprints, Overlay, Place, SlotId, Touch};
 pub use stop::{Stop, Stopped};
 pub use view::{MemoryState, View, ViewError};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use alloy_rlp::Encodable;
-use state::{StoredBlock, Tally, roots::Lattice};
+use state::{Notification, StoredBlock, Tally, roots::Lattice};
 use types::{Address, B256, BlockId, Body, Bytes, Header, Log, LogData, Outcome, Receipt, U256};
 
 use crate::encoding::{DecodeError, Input, decode, owned, put_bytes, put_count, put_number, rlp};
@@ -157,6 +157,40 @@ pub(crate) fn decode_id(bytes: &[u8]) -> Result<BlockId, DecodeError> {
 
 pub(crate) fn take_id(input: &mut Input<'_>) -> Result<BlockId, DecodeError> {
     Ok(BlockId { number: input.u64()?, hash: input.hash()? })
+}
+
+/// The height, and which one of that height's it is.
+pub(crate) fn notification_key(number: u64, place: u32) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&number.to_be_bytes());
+    key[8..].copy_from_slice(&place.to_be_bytes());
+    key
+}
+
+/// Height and place of a key that [`notification_key`] made.
+pub(crate) fn decode_notification_key(key: &[u8]) -> Result<(u64, u32), DecodeError> {
+    decode(key, |input| Ok((input.u64()?, input.u32()?)))
+}
+
+/// The first byte of each notification: the version of what follows.
+const NOTIFICATION_VERSION: u8 = 1;
+
+pub(crate) fn encode_notification(notification: &Notification) -> Bytes {
+    let mut out = vec![NOTIFICATION_VERSION, u8::from(notification.is_reverted)];
+    out.extend_from_slice(notification.block.hash.as_slice());
+    out.extend_from_slice(notification.parent.as_slice());
+    out.into()
+}
+
+pub(crate) fn decode_notification(number: u64, bytes: &[u8]) -> Result<Notification, DecodeError> {
+    decode(bytes, |input| {
+        match input.byte()? {
+            NOTIFICATION_VERSION => {}
+            version => return Err(DecodeError::Case { field: "version of a notification", value: version.into() }),
+        }
+        let is_reverted = input.flag("kind of a notification")?;
+        Ok(Notification { block: BlockId { number, hash: input.hash()? }, parent: input.hash()?, is_reverted })
+    })
 }
 
 /// What logs are looked up by.

@@ -7,8 +7,8 @@ use crate::{
     Family, SCHEMA, Snapshot,
     accounts::{decode_account, decode_node_key, decode_reverse, decode_slot, slot_of},
     blocks::{
-        decode_body, decode_hash, decode_header, decode_id, decode_lattice, decode_place, decode_places,
-        decode_receipts,
+        decode_body, decode_hash, decode_header, decode_id, decode_lattice, decode_notification,
+        decode_notification_key, decode_place, decode_places, decode_receipts,
     },
     encoding::{DecodeError, Input, decode},
     migrate,
@@ -84,8 +84,11 @@ fn row(family: Family, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
         Family::Nodes => decode_node_key(key).map(drop),
         Family::Reverse => decode_hash(key).and(decode_reverse(value).map(drop)),
         Family::Lattices => decode_hash(key).and(decode_lattice(value).map(drop)),
+        Family::Notifications => {
+            decode_notification_key(key).and_then(|(number, _)| decode_notification(number, value)).map(drop)
+        }
         // Nobody but their owner reads these.
-        Family::Notifications | Family::Artifacts => Ok(()),
+        Family::Artifacts => Ok(()),
         Family::Metadata => match key {
             HEAD => decode_id(value).map(drop),
             migrate::KEY => match decode(value, |input| input.u32())? {

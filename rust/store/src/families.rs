@@ -32,7 +32,7 @@ pub enum Family {
     Reverse,
     /// Block hash → lattice hash of the state after it, all lanes of it.
     Lattices,
-    /// What those who follow the chain are told; kept until they have read it.
+    /// Block number and place → a block became canonical, or no longer is.
     Notifications,
     /// Large values by hash, in pieces.
     Artifacts,

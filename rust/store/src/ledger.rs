@@ -2,20 +2,23 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Bound,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use state::{Commit, Ledger, LedgerError, ReverseDiff, StateDiff, StateReader, StoredBlock, roots::Lattice};
+use state::{
+    Commit, Ledger, LedgerError, Notification, ReverseDiff, StateDiff, StateReader, StoredBlock, roots::Lattice,
+};
 use types::{B256, BlockId, Bytes, Header};
 
 use crate::{
     Batch, Check, Family, KEY_BYTES_MAX, Kv, Lmdb, LogName, Memory, Options, Snapshot, Stat,
     accounts::{decode_reverse, encode_account, encode_reverse, encode_slot, node_key, slot_key},
     blocks::{
-        decode_body, decode_header, decode_lattice, decode_place, decode_places, decode_receipts, encode_body,
-        encode_header, encode_id, encode_lattice, encode_place, encode_places, encode_receipts, join, log_names,
-        number_key,
+        decode_body, decode_header, decode_lattice, decode_notification, decode_notification_key, decode_place,
+        decode_places, decode_receipts, encode_body, encode_header, encode_id, encode_lattice, encode_notification,
+        encode_place, encode_places, encode_receipts, join, log_names, notification_key, number_key,
     },
     cache::Cache,
     check,
@@ -26,6 +29,9 @@ use crate::{
 
 /// What the chain's own names stand behind, so that they never meet ours.
 const NAMED: &[u8] = b"name/";
+
+/// Notifications forgotten in one commit at most.
+const FORGOTTEN_AT_ONCE: usize = 4096;
 
 /// A ledger over any [`Kv`].
 pub struct Store {
@@ -250,6 +256,30 @@ impl Writing<'_> {
         }
     }
 
+    /// Those of one height go behind what was told of it before.
+    fn notifications(&mut self, commit: &Commit) -> Result<(), LedgerError> {
+        if let Some(height) = commit.forget_notifications {
+            let until = height.checked_add(1).map(|end| notification_key(end, 0).to_vec());
+            let old = self.before.page(Family::Notifications, Bound::Unbounded, until.as_deref(), FORGOTTEN_AT_ONCE)?;
+            old.into_iter().for_each(|(key, _)| self.batch.delete(Family::Notifications, key));
+        }
+        let mut places: HashMap<u64, u32> = HashMap::new();
+        for notification in &commit.notifications {
+            let number = notification.block.number;
+            let place = match places.get(&number) {
+                Some(place) => *place,
+                None => {
+                    let told = self.before.prefixed(Family::Notifications, &number_key(number));
+                    u32::try_from(told.count()).expect("nobody reverts a height billions of times")
+                }
+            };
+            places.insert(number, place + 1);
+            let key = notification_key(number, place).to_vec();
+            self.batch.put(Family::Notifications, key, encode_notification(notification));
+        }
+        Ok(())
+    }
+
     fn rest(&mut self, commit: &Commit) -> Result<(), LedgerError> {
         for (key, node) in &commit.nodes {
             self.batch.push(Family::Nodes, node_key(key), node.clone());
@@ -282,6 +312,7 @@ impl Ledger for Store {
         writing.blocks(&commit.blocks);
         writing.canonical(&commit)?;
         writing.diff(&commit.diff);
+        writing.notifications(&commit)?;
         writing.rest(&commit)?;
         writing.forget(&commit.forget);
         let mut batch = writing.batch;
@@ -323,6 +354,16 @@ impl Ledger for Store {
 
     fn lattice(&self, hash: &B256) -> Result<Option<Lattice>, LedgerError> {
         row(&*self.kv.snapshot()?, Family::Lattices, hash.as_slice(), decode_lattice)
+    }
+
+    fn notifications(&self, from: u64, limit: usize) -> Result<Vec<Notification>, LedgerError> {
+        let start = number_key(from);
+        let page = self.kv.snapshot()?.page(Family::Notifications, Bound::Included(&start), None, limit)?;
+        let decoded = page.iter().map(|(key, value)| {
+            let decoded = decode_notification_key(key).and_then(|(number, _)| decode_notification(number, value));
+            decoded.map_err(|error| error.at(Family::Notifications, key))
+        });
+        decoded.collect()
     }
 
     fn metadata(&self, name: &str) -> Result<Option<Bytes>, LedgerError> {

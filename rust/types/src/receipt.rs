@@ -46,6 +46,17 @@ impl Receipt {
         bloom
     }
 
+    /// Reads what [`encode_2718`](Encodable2718::encode_2718) gave, all of it.
+    ///
+    /// # Errors
+    /// Where the bytes are no receipt, or more than one.
+    pub fn from_bytes(bytes: &[u8]) -> alloy_rlp::Result<Self> {
+        Self::decode_2718_exact(bytes).map_err(|error| match error {
+            Eip2718Error::RlpError(error) => error,
+            _ => alloy_rlp::Error::Custom("a kind of receipt that does not exist"),
+        })
+    }
+
     fn payload_length(&self) -> usize {
         let outcome = match &self.outcome {
             Outcome::Status(status) => status.length(),

@@ -1,7 +1,7 @@
 //! Each encoding comes back as it was, and any other bytes are an error: never a panic, never a second spelling.
 
 use proptest::{collection::vec, prelude::*};
-use state::{AccountDiff, NodeKey, ReverseDiff, SlotDiff, StateDiff, Tally, roots::Lattice};
+use state::{AccountDiff, NodeKey, Notification, ReverseDiff, SlotDiff, StateDiff, Tally, roots::Lattice};
 use types::{
     Account, Address, B256, BlockId, Body, Bytes, EMPTY_CODE_HASH, Header, Log, LogData, Outcome, Receipt, U256,
 };
@@ -171,6 +171,21 @@ proptest! {
     ) {
         one_spelling(&header, decode_header, |row| encode_header(&row.header, &row.total_difficulty, &row.tally))?;
         one_spelling(&body, decode_body, |(body, senders)| encode_body(body, senders))?;
+    }
+
+    #[test]
+    fn notifications_come_back(number: u64, place: u32, hash in hash(), parent in hash(), is_reverted: bool) {
+        prop_assert_eq!(decode_notification_key(&notification_key(number, place)), Ok((number, place)));
+        let notification = Notification { block: BlockId { number, hash }, parent, is_reverted };
+        prop_assert_eq!(decode_notification(number, &encode_notification(&notification)), Ok(notification));
+    }
+
+    #[test]
+    fn any_bytes_are_one_notification_or_an_error(bytes in damaged(any::<bool>().prop_map(|is_reverted| {
+        let (block, parent) = (BlockId::default(), B256::ZERO);
+        encode_notification(&Notification { block, parent, is_reverted })
+    }))) {
+        one_spelling(&bytes, |bytes| decode_notification(0, bytes), encode_notification)?;
     }
 
     #[test]
