@@ -7,10 +7,11 @@
 use std::{mem, sync::Arc};
 
 use state::{AccountId, Checkpoint, Overlay, ViewError};
-use types::{Address, B256, Bytes, U256};
+use types::{Address, B256, Bytes, U256, system};
 
 use crate::{
     analysis::Code,
+    assets,
     interpreter::{self, Exit, Flow, HaltReason, memory::Memory, stack::Stack},
     precompiles::{self, Answer},
     spec::{BlockEnv, CustomFailure, Fork, GasSchedule, Rules},
@@ -221,6 +222,20 @@ pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResul
     }
 }
 
+/// Runs what is no code, a function of a system account, as the one frame of a transaction.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_native(
+    machine: &mut Machine<'_, '_>,
+    message: Message,
+    function: impl FnOnce(&mut Frame, &mut Machine<'_, '_>) -> Flow,
+) -> Result<FrameResult, Fault> {
+    let account = machine.overlay.load(&message.target)?;
+    let checkpoint = machine.overlay.checkpoint();
+    machine.native(message, account, 0, checkpoint, function)
+}
+
 impl FrameResult {
     fn halt(reason: HaltReason, gas_left: u64) -> Self {
         Self { status: Status::Halt(reason), output: Bytes::new(), gas_left, created: None }
@@ -320,6 +335,9 @@ impl Machine<'_, '_> {
             }
             _ => {}
         }
+        if self.rules.own.assets && message.target == system::ASSETS && message.code_from == system::ASSETS {
+            return Ok(Opened::Ended(self.native(message, account, depth, checkpoint, assets::call)?));
+        }
         if let Some(answer) = precompiles::run(self.rules, &message.code_from, &message.input, gas)? {
             let reason = match answer {
                 Answer::Success { gas_used, output } => {
@@ -341,6 +359,23 @@ impl Machine<'_, '_> {
         let mut frame = Frame::new(message, code, account, depth, checkpoint);
         frame.analysed = analysed;
         Ok(Opened::Running(frame))
+    }
+
+    /// Runs a function of ours in a frame of its own, and ends that.
+    fn native(
+        &mut self,
+        message: Message,
+        account: AccountId,
+        depth: usize,
+        checkpoint: Checkpoint,
+        function: impl FnOnce(&mut Frame, &mut Self) -> Flow,
+    ) -> Result<FrameResult, Fault> {
+        let mut frame = Frame::new(message, Arc::default(), account, depth, checkpoint);
+        let exit = match function(&mut frame, self) {
+            Ok(()) => Exit::Return,
+            Err(exit) => exit,
+        };
+        self.close(*frame, exit)
     }
 
     /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.

@@ -2,7 +2,10 @@
 
 use evm::{
     Changes, Fork,
-    spec::{Activation, BlobParameters, ChainSpec, chain::DEPOSIT_CONTRACT},
+    spec::{
+        Activation, BlobParameters, ChainSpec,
+        chain::{DEPOSIT_CONTRACT, Own},
+    },
 };
 
 use super::{GenesisError, json::Node};
@@ -80,6 +83,7 @@ pub(super) fn read(config: &Node<'_>) -> Result<ChainSpec> {
         dao: None,
         glaciers: [None; 3],
         deposit_contract: DEPOSIT_CONTRACT,
+        own: Own::default(),
         changes: Changes::default(),
     };
     read_blocks(config, &mut spec)?;
@@ -95,7 +99,8 @@ pub(super) fn read(config: &Node<'_>) -> Result<ChainSpec> {
         spec.deposit_contract = contract.address()?;
     }
     if let Some(own) = config.field("execlayer")? {
-        own.only(&["gas"])?;
+        own.only(&["assets", "gas"])?;
+        spec.own.assets = own.field("assets")?.map_or(Ok(false), |assets| assets.bool())?;
         spec.changes = own.field("gas")?.map_or(Ok(Changes::default()), |gas| read_gas(&gas))?;
     }
     Ok(spec)

@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use state::{MemoryState, roots};
-use types::{Address, B64, B256, Block, BlockId, Body, Bytes, EMPTY_ROOT, Header, U256, Withdrawals, primitives::b256};
+use types::{
+    Address, B64, B256, Block, BlockId, Body, Bytes, EMPTY_ROOT, Header, U256, Withdrawals, primitives::b256, system,
+};
 
 pub use dev::{DEV_CHAIN_ID, DEV_KEYS, dev_key};
 use evm::{ChainSpec, Fork};
@@ -147,15 +149,21 @@ impl Genesis {
             let node = accounts.child(key, value);
             let name = Value::String(key.clone());
             let address = Node { path: node.path.clone(), value: &name }.address()?;
-            if alloc.insert(address, read_account(&node)?).is_some() {
+            let account = read_account(&node)?;
+            if spec.own.accounts().any(|own| own == address) && (account.nonce != 0 || !account.code.is_empty()) {
+                return Err(node.wrong("an account without nonce and code: it is a system account"));
+            }
+            if alloc.insert(address, account).is_some() {
                 return Err(node.wrong("each address once"));
             }
         }
+        add_system_accounts(&spec, &mut alloc);
         Ok(Self { spec, header, alloc })
     }
 
     /// A chain of one's own: these rules, and these accounts in a first block with this gas limit.
-    pub fn new(spec: ChainSpec, gas_limit: u64, alloc: BTreeMap<Address, GenesisAccount>) -> Self {
+    pub fn new(spec: ChainSpec, gas_limit: u64, mut alloc: BTreeMap<Address, GenesisAccount>) -> Self {
+        add_system_accounts(&spec, &mut alloc);
         let mut header = Header { gas_limit, ..empty_header() };
         complete(&mut header, &spec);
         Self { spec, header, alloc }
@@ -207,6 +215,15 @@ impl Genesis {
     pub fn id(&self) -> BlockId {
         let header = self.block().header;
         BlockId { number: header.number, hash: header.hash_slow() }
+    }
+}
+
+/// With a nonce and code they are never empty, so no touch deletes them, and pass Solidity's code check.
+fn add_system_accounts(spec: &ChainSpec, alloc: &mut BTreeMap<Address, GenesisAccount>) {
+    for address in spec.own.accounts() {
+        let account = alloc.entry(address).or_default();
+        account.nonce = 1;
+        account.code = Bytes::from_static(&system::CODE);
     }
 }
 

@@ -79,3 +79,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn assets_come_with_their_account_and_nobody_else_may_have_it() {
+    let text = |alloc: &str| {
+        format!(
+            r#"{{"config": {{"chainId": 5, "execlayer": {{"assets": true}}}}, "difficulty": "0x1", "alloc": {{{alloc}}}}}"#
+        )
+    };
+    let genesis = Genesis::from_json(&text("")).unwrap();
+    assert!(genesis.spec().own.assets);
+    let account = &genesis.alloc()[&types::system::ASSETS];
+    assert_eq!((account.nonce, &account.code[..]), (1, &types::system::CODE[..]));
+    let address = types::system::ASSETS;
+    let given = Genesis::from_json(&text(&format!(r#""{address}": {{"balance": "0x5"}}"#))).unwrap();
+    assert_eq!((given.alloc()[&address].nonce, given.alloc()[&address].balance), (1, U256::from(5)));
+    let taken = Genesis::from_json(&text(&format!(r#""{address}": {{"balance": "0x0", "nonce": "0x2"}}"#)));
+    assert!(matches!(taken, Err(GenesisError::Field { path, .. }) if path.starts_with("alloc")));
+    let plain = Genesis::from_json(r#"{"config": {"chainId": 5}, "difficulty": "0x1", "alloc": {}}"#).unwrap();
+    assert!(plain.alloc().is_empty());
+}

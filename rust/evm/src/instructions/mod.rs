@@ -9,7 +9,7 @@ pub(crate) mod control;
 mod environment;
 mod memory;
 mod stack;
-mod storage;
+pub(crate) mod storage;
 mod system;
 
 use types::U256;

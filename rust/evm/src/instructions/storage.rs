@@ -4,25 +4,39 @@ use types::{B256, Log, U256};
 
 use crate::{
     frame::{Frame, Machine},
-    interpreter::{Flow, HaltReason, length},
+    interpreter::{Exit, Flow, HaltReason, length},
     spec::{Fork, opcodes},
 };
 
 pub(super) fn sload(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
     let key = frame.stack.pop();
+    let value = read(frame, machine, key)?;
+    frame.stack.push(value);
+    Ok(())
+}
+
+/// What a slot of the frame's account holds. The opcode's own price has been paid.
+#[inline(always)]
+pub(crate) fn read(frame: &mut Frame, machine: &mut Machine<'_, '_>, key: U256) -> Result<U256, Exit> {
     let slot = machine.overlay.load_slot(frame.account, &key)?;
     if machine.rules.has(Fork::Berlin) && machine.overlay.warm_slot(slot) {
         let schedule = machine.schedule();
         frame.charge(schedule.sload_cold - u64::from(schedule.opcode[opcodes::SLOAD as usize]))?;
     }
-    frame.stack.push(machine.overlay.slot(slot));
-    Ok(())
+    Ok(machine.overlay.slot(slot))
 }
 
-/// The price of a write depends on three values: what the transaction began with, what is there, what comes. Before
-/// net gas (EIP-1283 at Constantinople, EIP-2200 from Istanbul on) only the last two count.
 pub(super) fn sstore(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
     let [key, new] = frame.stack.take();
+    write(frame, machine, key, new)
+}
+
+/// Writes a slot of the frame's account, all of it paid for here.
+///
+/// The price of a write depends on three values: what the transaction began with, what is there, what comes. Before
+/// net gas (EIP-1283 at Constantinople, EIP-2200 from Istanbul on) only the last two count.
+#[inline(always)]
+pub(crate) fn write(frame: &mut Frame, machine: &mut Machine<'_, '_>, key: U256, new: U256) -> Flow {
     frame.forbid_static()?;
     let schedule = machine.rules.instructions.schedule();
     if frame.gas <= schedule.sstore_sentry && schedule.sstore_sentry != 0 {

@@ -4,7 +4,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use types::{Address, B256, U256};
+use types::{Address, B256, U256, system};
 
 use super::{Changes, Custom, Fork};
 use crate::interpreter::Instructions;
@@ -88,6 +88,20 @@ fn exponential(excess: u64, fraction: u64) -> u128 {
     u128::try_from(sum / fraction).unwrap_or(u128::MAX)
 }
 
+/// What a chain has that Ethereum does not have: own kinds of transactions and the system accounts behind them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Further assets: their account, and transactions of kind 0x54, from London on.
+    pub assets: bool,
+}
+
+impl Own {
+    /// The system accounts that have to be there from the first block on.
+    pub fn accounts(&self) -> impl Iterator<Item = Address> {
+        [(self.assets, system::ASSETS)].into_iter().filter(|(enabled, _)| *enabled).map(|(_, address)| address)
+    }
+}
+
 /// What holds for one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -101,6 +115,8 @@ pub struct Rules {
     pub deposit_contract: Address,
     /// This block moves the DAO's balances.
     pub dao: bool,
+    /// What Ethereum does not have.
+    pub own: Own,
     /// The opcodes and their prices.
     pub instructions: Arc<Instructions>,
 }
@@ -168,6 +184,8 @@ pub struct ChainSpec {
     pub glaciers: [Option<u64>; 3],
     /// Whose logs are deposits.
     pub deposit_contract: Address,
+    /// What it has that Ethereum does not have.
+    pub own: Own,
     /// What this chain changed of its forks.
     pub changes: Changes,
 }
@@ -231,6 +249,7 @@ impl ChainSpec {
             dao: None,
             glaciers: [None; 3],
             deposit_contract: DEPOSIT_CONTRACT,
+            own: Own::default(),
             changes: Changes::default(),
         }
     }
@@ -271,6 +290,7 @@ impl ChainSpec {
             dao: Some(1_920_000),
             glaciers: [Some(9_200_000), Some(13_773_000), Some(15_050_000)],
             deposit_contract: DEPOSIT_CONTRACT,
+            own: Own::default(),
             changes: Changes::default(),
         }
     }
@@ -338,6 +358,7 @@ impl ChainSpec {
             blobs: blobs.map_or(BlobParameters::CANCUN, |(_, parameters)| *parameters),
             deposit_contract: self.deposit_contract,
             dao: self.dao == Some(number),
+            own: self.own,
             instructions: self.changes.instructions(fork).clone(),
         }
     }

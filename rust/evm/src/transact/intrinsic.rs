@@ -1,6 +1,6 @@
 //! Gas that a transaction costs before anything runs.
 
-use types::{Transaction, TxKind};
+use types::{Payload, Transaction, TxKind};
 
 use crate::spec::Rules;
 
@@ -8,7 +8,9 @@ use crate::spec::Rules;
 /// yet has no price there.
 pub(super) fn gas(rules: &Rules, tx: &Transaction) -> (u64, u64) {
     let schedule = rules.instructions.schedule();
-    let input = tx.input();
+    // What an own kind asks for costs what call data costs.
+    let payload = tx.payload().map(Payload::to_bytes);
+    let input = payload.as_ref().unwrap_or(tx.input());
     let mut gas = schedule.transfer;
     // EIP-7623: a zero byte is one token, another four.
     let mut tokens = 0;

@@ -5,6 +5,7 @@
 //!
 //! [`transaction_diff`]: state::Overlay::transaction_diff
 
+mod asset_transfer;
 mod authorize;
 mod intrinsic;
 mod rejection;
@@ -13,7 +14,7 @@ mod system;
 pub mod validate;
 
 use state::{AccountId, Overlay, ViewError};
-use types::{Address, Bytes, Log, Recovered, TxKind, U256};
+use types::{Address, Bytes, Log, Payload, Recovered, TxKind, U256};
 
 pub use rejection::Rejection;
 pub use system::{SYSTEM_ADDRESS, system_call};
@@ -289,7 +290,10 @@ fn run(
     // For as long as the rest lives.
     let tracer = tracer.map(|tracer| tracer as &mut dyn Tracer);
     let mut machine = Machine { rules, block, overlay, origin: tx.sender, gas_price, blob_hashes, tracer };
-    let result = frame::run(&mut machine, message)?;
+    let result = match transaction.payload() {
+        Some(Payload::AssetTransfer(transfer)) => asset_transfer::run(&mut machine, message, transfer)?,
+        _ => frame::run(&mut machine, message)?,
+    };
     let gas = settle::Gas::refunded(rules, transaction.gas_limit() - result.gas_left, overlay.refunded(), terms);
     overlay.credit(sender, U256::from(transaction.gas_limit() - gas.used) * gas_price);
     Ok(settle::settle(rules, block, terms, overlay, gas, result.into())?)

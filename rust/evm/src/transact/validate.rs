@@ -54,7 +54,7 @@ pub fn form(rules: &Rules, block: &BlockEnv, tx: &Transaction) -> Result<Terms, 
 pub(super) fn form_as(checks: Checks, rules: &Rules, block: &BlockEnv, tx: &Transaction) -> Result<Terms, Rejection> {
     let limited = checks == Checks::Block;
     let kind = tx.kind();
-    if !kind_enabled(rules.fork, kind) {
+    if !kind_enabled(rules, kind) {
         return Err(Rejection::KindNotEnabled { kind, fork: rules.fork });
     }
     if let Some(actual) = tx.chain_id() {
@@ -132,13 +132,15 @@ pub fn cost_max(tx: &Transaction) -> U256 {
     }
 }
 
-fn kind_enabled(fork: Fork, kind: u8) -> bool {
+fn kind_enabled(rules: &Rules, kind: u8) -> bool {
+    let fork = rules.fork;
     match kind {
         0 => true,
         1 => fork >= Fork::Berlin,
         2 => fork >= Fork::London,
         3 => fork >= Fork::Cancun,
         4 => fork >= Fork::Prague,
+        0x54 => rules.own.assets && fork >= Fork::London,
         _ => false,
     }
 }

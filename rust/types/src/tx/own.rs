@@ -14,7 +14,7 @@ use alloy_eips::{
     eip2718::{Eip2718Error, Eip2718Result},
     eip2930::AccessList,
 };
-use alloy_primitives::{Address, B256, Signature, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Signature, U256, keccak256};
 use alloy_rlp::{BufMut, Decodable, Encodable, Header};
 
 use super::{
@@ -67,6 +67,13 @@ impl Payload {
             Self::SubmitGradient(_) => system::TRAINING,
             Self::AssetTransfer(_) => system::ASSETS,
         }
+    }
+
+    /// RLP of the kind's own fields.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Vec::with_capacity(self.inner().length());
+        self.inner().encode(&mut out);
+        out.into()
     }
 
     fn inner(&self) -> &dyn Encodable {
