@@ -7,7 +7,8 @@ use execlayer_chain::{
     BlockRef, Chain, Genesis, GenesisAccount, Imported, MineOptions, Options, StoredBlock, Submission, View, dev_key,
 };
 use proptest::{collection::vec, prelude::*};
-use store::Store;
+use state::Ledger;
+use store::{Family, Store};
 use types::{Address, Block, Bytes, Transaction, TxKind, U256, tx::TxEip1559};
 
 const CHAIN_ID: u64 = 7;
@@ -49,13 +50,15 @@ fn round() -> impl Strategy<Value = Round> {
     })
 }
 
-fn open(fork: Fork) -> Arc<Chain> {
+/// A chain, and the store below it.
+fn open(fork: Fork) -> (Arc<Chain>, Arc<Store>) {
     let rich = GenesisAccount { balance: U256::from(10).pow(U256::from(20)), ..GenesisAccount::default() };
     let writer = GenesisAccount { code: Bytes::from_static(&WRITER_CODE), ..GenesisAccount::default() };
     let senders = (0..SENDERS).map(|sender| (dev_key(sender).address(), rich.clone()));
     let alloc: BTreeMap<_, _> = senders.chain([(WRITER, writer)]).collect();
     let genesis = Genesis::new(ChainSpec::at(CHAIN_ID, fork), 30_000_000, alloc);
-    Chain::open(Arc::new(Store::memory()), genesis, Options::default()).unwrap()
+    let store = Arc::new(Store::memory());
+    (Chain::open(store.clone(), genesis, Options::default()).unwrap(), store)
 }
 
 /// The transfers as transactions, each sender's in the order of `nonces`, which go on.
@@ -95,12 +98,20 @@ fn import(chain: &Chain, block: &StoredBlock) -> Imported {
     chain.import(Block { header: block.header.clone(), body: block.body.clone() }).unwrap()
 }
 
+/// Every row of every family.
+fn rows(store: &Store) -> Vec<(Family, Bytes, Bytes)> {
+    let snapshot = store.kv().snapshot().unwrap();
+    let of = |family| snapshot.entries(family).map(move |entry| entry.unwrap()).map(move |(k, v)| (family, k, v));
+    Family::ALL.into_iter().flat_map(of).collect()
+}
+
 /// Everything that can be asked of the two chains is answered alike.
 fn assert_same(seen: &Chain, clean: &Chain) {
     assert_eq!(seen.head().id, clean.head().id);
     let beneficiaries = [Address::repeat_byte(1), Address::repeat_byte(2)];
     for number in 0..=clean.head().id.number {
         assert_eq!(seen.block(number.into()).unwrap(), clean.block(number.into()).unwrap());
+        assert_eq!(seen.lattice(number.into()).unwrap(), clean.lattice(number.into()).unwrap());
         let (one, other) = (seen.at(number.into()).unwrap(), clean.at(number.into()).unwrap());
         for address in targets().iter().chain(&beneficiaries) {
             assert_eq!(one.account(address).unwrap(), other.account(address).unwrap(), "{address} at {number}");
@@ -120,7 +131,7 @@ proptest! {
         fork in prop_oneof![Just(Fork::London), Just(Fork::Cancun)],
         rounds in vec(round(), 1..4),
     ) {
-        let (maker, seen, clean) = (open(fork), open(fork), open(fork));
+        let ((maker, _), (seen, _), (clean, _)) = (open(fork), open(fork), open(fork));
         let mut nonces = [0; SENDERS];
         for Round { loser, winner, order } in &rounds {
             let fork = BlockRef::from(maker.head().id);
@@ -151,5 +162,58 @@ proptest! {
         let ids = [&seen, &clean].map(|chain| mine(chain, BlockRef::Latest, &vec![transfers.clone()], nonces, 3)[0].id);
         prop_assert_eq!(ids[0], ids[1]);
         assert_same(&seen, &clean);
+    }
+}
+
+/// Blocks of a branch that may lose 100 of them.
+fn deep_branch(blocks: std::ops::Range<usize>) -> impl Strategy<Value = Branch> {
+    vec(vec((0..SENDERS, 0..SENDERS + 3, 0..12u64), 0..2), blocks)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Once the history window has passed the losing branches, nothing at all is left of them: every row of every
+    /// family is the same.
+    #[test]
+    fn reorgs_up_to_100_deep_leave_no_byte_behind(
+        rounds in vec((deep_branch(1..101), deep_branch(1..4)), 1..3),
+    ) {
+        const WINDOW: u64 = 128;
+        let ((maker, _), (seen, seen_store), (clean, clean_store)) =
+            (open(Fork::Cancun), open(Fork::Cancun), open(Fork::Cancun));
+        let mut nonces = [0; SENDERS];
+        for (loser, more) in &rounds {
+            let fork = BlockRef::from(maker.head().id);
+            let losing = mine(&maker, fork, loser, nonces, 1);
+            let winner: Branch = loser.iter().rev().chain(more).cloned().collect();
+            let winning = mine(&maker, fork, &winner, nonces, 2);
+            for block in &losing {
+                prop_assert_eq!(import(&seen, block), Imported::Head { removed: 0 });
+            }
+            for (block, place) in winning.iter().zip(1..) {
+                let expected = match place {
+                    place if place <= losing.len() => Imported::Side,
+                    place if place == losing.len() + 1 => Imported::Head { removed: losing.len() },
+                    _ => Imported::Head { removed: 0 },
+                };
+                prop_assert_eq!(import(&seen, block), expected);
+                prop_assert_eq!(import(&clean, block), Imported::Head { removed: 0 });
+            }
+            prop_assert_eq!(seen.head().id, clean.head().id);
+            let told = seen_store.notifications(losing[0].id.number, 10_000).unwrap();
+            let reverted = told.iter().filter(|told| told.is_reverted).count();
+            prop_assert_eq!((told.len(), reverted), (winning.len() + 2 * losing.len(), losing.len()));
+            for (sender, ..) in winner.iter().flatten() {
+                nonces[*sender] += 1;
+            }
+        }
+        let rest: Branch = (0..=WINDOW).map(|_| Vec::new()).collect();
+        for block in mine(&maker, BlockRef::Latest, &rest, nonces, 3) {
+            import(&seen, &block);
+            import(&clean, &block);
+        }
+        prop_assert!(rows(&seen_store) == rows(&clean_store));
+        prop_assert_eq!(seen_store.check().unwrap().faults, []);
     }
 }
