@@ -22,7 +22,8 @@ const FOLDER: &str = "EXECLAYER_STORE_TEST_FOLDER";
 const DURABILITY: &str = "EXECLAYER_STORE_TEST_DURABILITY";
 
 pub(crate) fn options(durability: Durability) -> Options {
-    Options { map_size: MIB, growth: MIB, durability, ..Options::default() }
+    // A batch takes a few steps.
+    Options { map_size: MIB, growth: MIB, write_batch_bytes: 64 << 10, durability, ..Options::default() }
 }
 
 /// The same chain in every process: a world with its dice, at any step.
