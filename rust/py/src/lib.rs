@@ -20,12 +20,12 @@ mod rpc;
 mod settings;
 mod show;
 mod signers;
+mod snapshot;
 mod spec;
 mod tools;
 mod tools_chain;
 mod tools_run;
 mod trace;
-mod snapshot;
 mod transaction;
 
 /// The Rust side of `execlayer`.
