@@ -152,7 +152,7 @@ fn survives(durability: Durability) {
             _ => None,
         });
         let said: String = said.collect();
-        let acknowledged = said.lines().filter_map(writer::acknowledged).last().unwrap_or(0);
+        let acknowledged = said.lines().filter_map(writer::acknowledged).next_back().unwrap_or(0);
         let target = tempfile::tempdir().unwrap();
         fs::write(target.path().join("data.mdb"), after_cut(&records[..end], &mut dice)).unwrap();
         let store = match Store::open(target.path(), options(Durability::Full)) {
