@@ -185,6 +185,6 @@ pub(crate) fn restore_snapshot(
         let outcome = Chain::restore(store, genesis, Options::default(), &mut input, trusted, &mut tell);
         watch.ended(outcome)
     });
-    let source = if folder.is_some() { Source::Disk } else { Source::Memory };
+    let source = if folder.is_some() { Source::Elsewhere } else { Source::Memory };
     Ok(PyChain::holding(restored?, source))
 }
