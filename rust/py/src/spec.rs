@@ -8,6 +8,7 @@ use chain::{
         precompiles::Answer,
         spec::{
             Cause, CustomOpcode, CustomPrecompile, Quit, Site,
+            chain::Own,
             gas::{CONSTANTS, UNDEFINED},
             opcodes::OPCODES,
         },
@@ -99,6 +100,7 @@ impl PySpec {
             dao,
             glaciers,
             deposit_contract: argument("deposit_contract", deposit_contract).address()?,
+            own: Own::default(),
             changes,
         };
         raised(py, spec.checked()).map(Self)
