@@ -375,7 +375,7 @@ impl Machine<'_, '_> {
             Ok(()) => Exit::Return,
             Err(exit) => exit,
         };
-        self.close(*frame, exit)
+        self.close(frame, exit)
     }
 
     /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.
