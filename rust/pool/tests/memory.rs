@@ -71,9 +71,9 @@ fn under_attack() {
     let before = LIVE.load(Relaxed);
     let limits = Limits { memory_bytes: MAX, transactions: usize::MAX, per_sender: 2_000, ..Limits::default() };
     let mut pool = Pool::new(Settings { limits, ..Settings::default() });
+    let mut good = Vec::with_capacity(600);
     let empty = LIVE.load(Relaxed);
     pool.advance(NewHead { base_fee: 5, gas_limit: 30_000_000, ..NewHead::default() }, &[], std::iter::empty());
-    let mut good = Vec::new();
     let mut refused = 0;
     for at in 0..60_000 {
         let junk = match at % 4 {
