@@ -55,14 +55,15 @@ enum Way {
 }
 
 /// Reasons that stand for each other, ours first, where a halt has two: revm takes an opcode's price before it looks at
-/// the stack, calls the underflow of DUP and SWAP an overflow, and looks at the bounds of RETURNDATACOPY and of creation
+/// the stack, or whether the fork has it, calls the underflow of DUP and SWAP an overflow, and looks at the bounds of RETURNDATACOPY and of creation
 /// code before that is paid.
-const SAME: [[&str; 2]; 5] = [
+const SAME: [[&str; 2]; 6] = [
     ["stack underflow", "stack overflow"],
     ["stack underflow", "out of gas"],
     ["stack overflow", "out of gas"],
     ["out of gas", "return data"],
     ["out of gas", "init code too large"],
+    ["invalid opcode", "out of gas"],
 ];
 
 impl Way {
