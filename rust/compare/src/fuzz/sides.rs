@@ -55,8 +55,8 @@ enum Way {
 }
 
 /// Reasons that stand for each other, ours first, where a halt has two: revm takes an opcode's price before it looks at
-/// the stack, or whether the fork has it, calls the underflow of DUP and SWAP an overflow, and looks at the bounds of RETURNDATACOPY and of creation
-/// code before that is paid.
+/// the stack, or whether the fork has it, calls the underflow of DUP and SWAP an overflow, and looks at the bounds of
+/// RETURNDATACOPY and of creation code before that is paid.
 const SAME: [[&str; 2]; 6] = [
     ["stack underflow", "stack overflow"],
     ["stack underflow", "out of gas"],
