@@ -41,7 +41,7 @@ fn bytes(value: &Value) -> Bytes {
 fn run(test: &Value) -> Result<usize, String> {
     let network = test["network"].as_str().expect("a network");
     let Ok(fork) = network.parse::<Fork>() else { return Ok(0) };
-    let first: Block = alloy_rlp::decode_exact(&bytes(&test["genesisRLP"])).expect("a block");
+    let first: Block = alloy_rlp::decode_exact(bytes(&test["genesisRLP"])).expect("a block");
     let mut parent = first.header;
     let mut hashes = Map::new();
     hashes.insert("0x0".to_owned(), json!(parent.hash_slow()));
@@ -51,7 +51,7 @@ fn run(test: &Value) -> Result<usize, String> {
         if block.as_object().is_some_and(|block| block.keys().any(|key| key.starts_with("expectException"))) {
             continue;
         }
-        let block: Block = alloy_rlp::decode_exact(&bytes(&block["rlp"])).expect("a block");
+        let block: Block = alloy_rlp::decode_exact(bytes(&block["rlp"])).expect("a block");
         // Side branches are a chain's affair.
         if block.header.parent_hash != parent.hash_slow() {
             continue;
