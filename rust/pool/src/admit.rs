@@ -7,6 +7,7 @@ use types::{Account, Address, B256, Recovered, U256};
 use crate::{
     Change, Class, DropReason, Pool, Pooled, Settings,
     books::Worth,
+    pooled::INDEX_BYTES,
     queue::{Item, Queue},
 };
 
@@ -208,7 +209,7 @@ impl Pool {
         let memory_bytes = self.books.tally.memory_bytes + new.memory_bytes;
         let mut memory_bytes = memory_bytes - replaced.map_or(0, |old| old.memory_bytes);
         let mut victims = Vec::new();
-        if count <= limits.transactions && memory_bytes <= limits.memory_bytes {
+        if self.fits(count, memory_bytes) {
             return Ok(victims);
         }
         self.rate_the_worst();
@@ -225,11 +226,19 @@ impl Pool {
             count -= 1;
             memory_bytes -= victim.memory_bytes;
             victims.push(id);
-            if count <= limits.transactions && memory_bytes <= limits.memory_bytes {
+            if self.fits(count, memory_bytes) {
                 return Ok(victims);
             }
         }
         Err(full)
+    }
+
+    /// Whether so many transactions that take so much are within the limits. Tables that were larger once have not become
+    /// smaller.
+    fn fits(&self, count: usize, memory_bytes: usize) -> bool {
+        let limits = &self.settings.limits;
+        let unused = self.slots.len_max().saturating_sub(count) * INDEX_BYTES;
+        count <= limits.transactions && memory_bytes + unused <= limits.memory_for_transactions()
     }
 
     /// What the least are worth may be old: the base fee has moved since. Each is rated again at most once a fee.

@@ -43,7 +43,7 @@ pub struct Pooled {
 
 /// What the pool keeps for a transaction besides [`Pooled`] itself, at most: entries by hash, by worth, by arrival and
 /// in the sender's queue, each in a table that is half empty, the sender's own entries, and what the allocator adds.
-const INDEX_BYTES: usize = 640;
+pub(crate) const INDEX_BYTES: usize = 640;
 
 impl Pooled {
     /// Prepares a transaction for admission; nothing here needs the pool, so it can be done on any thread.

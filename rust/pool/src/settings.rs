@@ -9,7 +9,7 @@ use crate::Priorities;
 pub struct Limits {
     /// Transactions, all senders together.
     pub transactions: usize,
-    /// Bytes of memory that the transactions and all that is kept for them take.
+    /// Bytes of memory that the pool takes.
     pub memory_bytes: usize,
     /// Transactions of one sender.
     pub per_sender: usize,
@@ -23,6 +23,14 @@ pub struct Limits {
     pub blob_transactions: usize,
     /// Blob transactions of one sender.
     pub blob_transactions_per_sender: usize,
+}
+
+impl Limits {
+    /// What of the memory is there for transactions and all that is kept for them: the rest, one part in 64, is for what
+    /// belongs to none, as the events not yet read and what is known of senders.
+    pub(crate) fn memory_for_transactions(&self) -> usize {
+        self.memory_bytes - self.memory_bytes / 64
+    }
 }
 
 impl Default for Limits {

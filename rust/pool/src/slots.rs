@@ -32,6 +32,11 @@ impl Slots {
         self.slots[id as usize]
     }
 
+    /// How many there were at most: tables by number do not shrink below that.
+    pub(crate) fn len_max(&self) -> usize {
+        self.slots.len()
+    }
+
     /// When the oldest came.
     pub(crate) fn oldest_ms(&self) -> Option<u64> {
         (self.oldest != NOBODY).then(|| self.get(self.oldest).since_ms)

@@ -89,7 +89,7 @@ fn what_cannot_be_read_is_named_with_its_path() {
     );
     for (name, bytes) in [("cut.tar.xz", xz(&tarball())), ("cut.tar.gz", gzip(&tarball())), ("cut.tar", tarball())] {
         let path = folder.path().join(name);
-        fs::write(&path, &bytes[..bytes.len().min(600)]).unwrap();
+        fs::write(&path, &bytes[..600.min(bytes.len() / 2)]).unwrap();
         assert!(matches!(all(&[&path]), Err(SuiteError::Unreadable(error)) if error.path.ends_with(name)), "{name}");
     }
 }
