@@ -496,7 +496,6 @@ impl Restore<'_> {
         }
         same(Field::StateRoot, self.root, tip.header.state_root)
             .map_err(|mismatch| SnapshotFailure::Block(ImportError::Mismatch { block: tip.id, mismatch }))?;
-        let (first, ..) = genesis_block(self.genesis);
         let mut commit = Commit {
             lattices: vec![(tip.id.hash, Some(std::mem::take(&mut self.lattice)))],
             canonical: std::mem::take(&mut self.hashes),
@@ -505,6 +504,7 @@ impl Restore<'_> {
             ..Commit::default()
         };
         if tip.id.number > 0 {
+            let (first, ..) = genesis_block(self.genesis);
             commit.canonical.push((first.id.number, Some(first.id.hash)));
             commit.blocks.push(Arc::new(first));
         }
