@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -135,13 +135,32 @@ class Config(Settings):
         return {name: value for name, value in settings.items() if value is not None}
 
 
+ORDERS = f"{PREFIX}ORDERS__"
+"""Variables of the order engine, which reads settings of its own."""
+
+Table = TypeVar("Table", bound=Settings)
+
+
 def load(
     path: Path | None = None, *, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Config:
-    """Reads the settings. ``overrides`` has paths as keys: ``{"rpc.port": 0}``; None there means not given.
+    """Reads the settings of a node. ``overrides`` has paths as keys: ``{"rpc.port": 0}``; None there means not given.
 
     *Errors*: :class:`InvalidConfig` with the path of the setting, what was found and why it can't be used.
     """
+    ours = {name: text for name, text in (environ or {}).items() if not name.startswith(ORDERS)}
+    return read_settings(Config, path, environ=ours, overrides=overrides)
+
+
+def read_settings(
+    table: type[Table],
+    path: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    prefix: str = PREFIX,
+    overrides: Mapping[str, Any] | None = None,
+) -> Table:
+    """Reads any table of settings, as :func:`load` does a node's; variables are those with the prefix."""
     tree: dict[str, Any] = {}
     if path is not None:
         try:
@@ -149,13 +168,13 @@ def load(
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise _invalid(str(path), None, str(error)) from error
     for name, text in (environ or {}).items():
-        if name.startswith(PREFIX):
-            _put(tree, name.removeprefix(PREFIX).lower().split("__"), text)
+        if name.startswith(prefix):
+            _put(tree, name.removeprefix(prefix).lower().split("__"), text)
     for name, value in (overrides or {}).items():
         if value is not None:
             _put(tree, name.split("."), value)
     try:
-        return Config.model_validate(tree)
+        return table.model_validate(tree)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])

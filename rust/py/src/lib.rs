@@ -11,6 +11,7 @@ mod heads;
 mod key;
 mod log;
 mod mined;
+mod order_replay;
 mod orders;
 mod outcome;
 mod pool;
@@ -44,6 +45,7 @@ mod core {
         key::PyKey,
         log::PyLog,
         mined::PyMined,
+        order_replay::{replay_orders, verify_orders},
         orders::{PyOrderEngine, order_states, order_transitions},
         outcome::PyOutcome,
         pool::{PyCandidates, PyPool, PyPoolEvents},

@@ -59,6 +59,9 @@ type Nacks<'py> = Vec<Option<Bound<'py, PyBytes>>>;
 /// Order, source, strategy, signal, sub-state, sender, nonce, replacements, ledger.
 type OrderRow = (u64, u32, u16, u64, &'static str, Option<String>, Option<u64>, u8, i128);
 
+/// Sender, confirmed nonce, next nonce, unsettled slots, holes among them, frozen, paused, balance in wei.
+type LaneRow = (String, Option<u64>, u64, usize, usize, bool, bool, String);
+
 fn now((mono_ns, wall_ns): Clock) -> Now {
     Now { mono_ns, wall_ns }
 }
@@ -84,7 +87,7 @@ fn choice<T: Copy>(value: &Bound<'_, PyAny>, name: &'static str, choices: &[(&st
     found.map(|(_, choice)| *choice).ok_or_else(|| argument(name, value).wrong("one of its words"))
 }
 
-fn apply_settings(config: &mut Config, settings: &Bound<'_, PyDict>) -> PyResult<()> {
+pub(crate) fn apply_settings(config: &mut Config, settings: &Bound<'_, PyDict>) -> PyResult<()> {
     for (name, value) in settings {
         let name: String = name.extract()?;
         plain_settings!(config, name, value;
@@ -172,6 +175,12 @@ impl PyOrderEngine {
     #[getter]
     fn intake_is_open(&self) -> bool {
         self.held().core().intake_is_open()
+    }
+
+    /// The number of the journal's next record.
+    #[getter]
+    fn next_record(&self) -> u64 {
+        self.held().next_record()
     }
 
     /// Takes frames that came together. Gives what has to be done, and for each frame its Nack or None.
@@ -392,37 +401,55 @@ impl PyOrderEngine {
     /// Counters and gauges, by the names of the metrics.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let engine = self.held();
-        let state = engine.core().state();
-        let counters = state.counters();
-        let stats = PyDict::new(py);
-        for (name, value) in [
-            ("signals_received", counters.signals_received),
-            ("orders_created", counters.orders_created),
-            ("orders_submitted", counters.orders_submitted),
-            ("orders_completed", counters.orders_completed),
-            ("orders_failed", counters.orders_failed),
-            ("duplicates", counters.duplicates),
-            ("sequence_gaps", counters.sequence_gaps),
-            ("replacements", counters.replacements),
-            ("cancels", counters.cancels),
-            ("reorgs", counters.reorgs),
-            ("nonce_holes_filled", counters.nonce_holes_filled),
-            ("submission_failures", counters.submission_failures),
-            ("active_orders", state.active() as u64),
-            ("queue_depth", state.queued() as u64),
-            ("results_waiting", state.outbox().len() as u64),
-            ("head", state.ring().head().map_or(0, |head| head.number)),
-            ("next_record", engine.next_record()),
-            ("halted", u64::from(state.is_halted())),
-        ] {
-            stats.set_item(name, value)?;
-        }
-        stats.set_item("total_gas_wei", counters.total_gas_wei)?;
-        stats.set_item("total_realized_wei", counters.total_realized_wei)?;
-        let failures: Vec<_> = counters.failures.iter().map(|(code, count)| (*code, *count)).collect();
-        stats.set_item("failures", failures)?;
+        let stats = figures(py, engine.core())?;
+        stats.set_item("next_record", engine.next_record())?;
         Ok(stats)
     }
+
+    /// The lanes: sender, confirmed nonce, next nonce, unsettled slots, holes among them, frozen, paused, balance.
+    fn lanes(&self) -> Vec<LaneRow> {
+        let engine = self.held();
+        let row = |lane: &orders::lanes::Lane| {
+            let holes = lane.slots.values().filter(|entry| matches!(entry.owner, orders::lanes::Owner::Hole { .. }));
+            let balance = lane.balance.to_string();
+            let sender = lane.sender.to_checksum(None);
+            (sender, lane.confirmed, lane.next, lane.slots.len(), holes.count(), lane.frozen, lane.paused, balance)
+        };
+        engine.core().state().lanes().iter().map(|(_, lane)| row(lane)).collect()
+    }
+}
+
+/// Counters and gauges of a core, by the names of the metrics.
+pub(crate) fn figures<'py>(py: Python<'py>, core: &orders::Core) -> PyResult<Bound<'py, PyDict>> {
+    let state = core.state();
+    let counters = state.counters();
+    let stats = PyDict::new(py);
+    for (name, value) in [
+        ("signals_received", counters.signals_received),
+        ("orders_created", counters.orders_created),
+        ("orders_submitted", counters.orders_submitted),
+        ("orders_completed", counters.orders_completed),
+        ("orders_failed", counters.orders_failed),
+        ("duplicates", counters.duplicates),
+        ("sequence_gaps", counters.sequence_gaps),
+        ("replacements", counters.replacements),
+        ("cancels", counters.cancels),
+        ("reorgs", counters.reorgs),
+        ("nonce_holes_filled", counters.nonce_holes_filled),
+        ("submission_failures", counters.submission_failures),
+        ("active_orders", state.active() as u64),
+        ("queue_depth", state.queued() as u64),
+        ("results_waiting", state.outbox().len() as u64),
+        ("head", state.ring().head().map_or(0, |head| head.number)),
+        ("halted", u64::from(state.is_halted())),
+    ] {
+        stats.set_item(name, value)?;
+    }
+    stats.set_item("total_gas_wei", counters.total_gas_wei)?;
+    stats.set_item("total_realized_wei", counters.total_realized_wei)?;
+    let failures: Vec<_> = counters.failures.iter().map(|(code, count)| (*code, *count)).collect();
+    stats.set_item("failures", failures)?;
+    Ok(stats)
 }
 
 impl PyOrderEngine {

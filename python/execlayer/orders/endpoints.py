@@ -1,0 +1,104 @@
+"""Where requests go: public nodes that stand in for each other, and relays. Bytes out, bytes back; what they say is the
+core's to read.
+
+A node is known twice: one client asks it (:class:`~execlayer.upstream.Failover` looks after that one), another carries
+what the core has written. So the core's request numbers never meet those of our questions on one connection, and no
+answer to a question ever stands in the way of a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from ..upstream import Answer, Client, Endpoint, Failover
+from ..upstream.client import Outcome
+from ..upstream.endpoint import Connector, connect
+from ..upstream.errors import Backlogged
+from ..upstream.failover import Event, Member
+from .settings import OrderSettings
+
+Row = tuple[str, str, list[str], bool, bool]
+"""An endpoint as the core wants it: host, path, further lines of HTTP's head, whether public, whether a relay."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears how requests fare."""
+
+    written: Callable[[int], None]
+    replied: Callable[[int, int | None, bytes], None]
+    usable: Callable[[int, bool], None]
+    """An endpoint can be used, or can't."""
+
+    event: Callable[[Event], None]
+
+
+class Endpoints:
+    """All endpoints of an engine, by the numbers that the core knows them by: nodes first, then relays."""
+
+    def __init__(self, settings: OrderSettings, listener: Listener, connect: Connector = connect) -> None:
+        nodes, relays = settings.rpc_endpoints.endpoints, settings.relays
+        self._listener = listener
+        self._names = [node.name for node in nodes]
+        self._clients = [Client(one, connect=connect) for one in (*nodes, *relays)]
+        self.rows = [_row(one, is_relay=place >= len(nodes)) for place, one in enumerate((*nodes, *relays))]
+        self.failover = Failover(
+            [Client(one, connect=connect) for one in nodes],
+            chain_id=settings.chain_id,
+            backoff=settings.rpc_endpoints.backoff,
+            report=self._report,
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keeps them until cancelled; started when each node has had its first trial."""
+        async with trio.open_nursery() as nursery:
+            for client in self._clients:
+                await nursery.start(client.run)
+            await nursery.start(self.failover.run)
+            task_status.started()
+
+    def send(self, endpoint: int, request: int, body: bytes) -> None:
+        """Writes the core's bytes; the listener hears the rest."""
+        client, listener = self._clients[endpoint], self._listener
+
+        def settle(outcome: Outcome) -> None:
+            if isinstance(outcome, Answer):
+                listener.replied(request, 200 if outcome.is_accepted else outcome.status, outcome.body)
+                return
+            member = self._member(endpoint)
+            if member is not None and member.admitted:
+                self.failover.fail(member, outcome)
+            listener.replied(request, None, str(outcome).encode())
+
+        def written() -> None:
+            listener.written(request)
+
+        try:
+            client.post(body, settle, ids=(request,), framed=bool(self.rows[endpoint][0]), written=written)
+        except Backlogged as error:
+            listener.replied(request, None, str(error).encode())
+
+    @property
+    def waiting(self) -> int:
+        """Requests of the core without a reply."""
+        return sum(client.waiting for client in self._clients)
+
+    def _member(self, endpoint: int) -> Member | None:
+        members = self.failover.members
+        return members[endpoint] if endpoint < len(members) else None
+
+    def _report(self, event: Event) -> None:
+        self._listener.event(event)
+        if event.kind != "critical":
+            self._listener.usable(self._names.index(event.endpoint), event.kind == "admitted")
+
+
+def _row(endpoint: Endpoint, *, is_relay: bool) -> Row:
+    submit = not is_relay and "submit" in endpoint.roles
+    if endpoint.scheme not in ("http", "https"):
+        return "", "", [], submit, is_relay
+    lines = [f"{name}: {value}" for name, value in endpoint.request_headers.items()]
+    return endpoint.authority, endpoint.target, lines, submit, is_relay

@@ -1,0 +1,514 @@
+"""The order engine as a Trio service: the core's sockets, clock and disk.
+
+What always holds: every decision is the core's, one call for each thing that happened, and what it wants done is in the
+journal before it is done here. The core is only ever called from Trio's thread, except to open and to sync it.
+
+>>> async with trio.open_nursery() as nursery:                                                      # doctest: +SKIP
+...     engine = await nursery.start(OrderEngine(settings, keys).run)
+...     await engine.submit(signal)
+...     async for report in engine.updates():
+...         print(report.status)
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from .. import _core
+from ..errors import ExeclayerError, InvalidConfig, JournalError
+from ..upstream.endpoint import Connector, connect
+from ..upstream.failover import Event
+from ..upstream.ring import Header as Head
+from . import monitor as monitoring
+from .doors import Doors, Origin
+from .endpoints import Endpoints, Listener
+from .keeping import Keeper
+from .monitor import RISING, RULES, Alert, Interval, Monitor
+from .reports import FAILURES, Report, report
+from .results import Results
+from .settings import OrderSettings
+from .simulation import Simulator
+from .watch import Watch, first_words
+from .wire import AuthKey, Header, Signal
+
+STARTED_MAX = 100_000
+"""Requests whose times are being taken."""
+
+CODE_CHECK_SECONDS = 3_600
+UNSENT = frozenset({"received", "checked", "queued"})
+OUT = frozenset(
+    {"intent", "sent", "ambiguous", "in_pool", "in_relay", "unseen", "replacing", "cancelling", "mined", "orphaned"}
+)
+Outputs = list[tuple[Any, ...]]
+Clock = tuple[int, int]
+
+
+class ContractNotFound(ExeclayerError):
+    """There is no code where the contract should be, or another one."""
+
+    contract: str
+    reason: str
+
+
+class SignalRefused(ExeclayerError):
+    """A signal's frame was refused: nothing is known of it."""
+
+    code: int
+    reason: str
+
+
+def clock() -> Clock:
+    """Monotonic and Unix nanoseconds."""
+    return time.monotonic_ns(), time.time_ns()
+
+
+class OrderEngine:
+    """One engine: a journal, its senders, its chain. :meth:`run` it in a nursery."""
+
+    def __init__(
+        self,
+        settings: OrderSettings,
+        keys: Sequence[_core.Key],
+        *,
+        identity: _core.Key | None = None,
+        auth_keys: Sequence[AuthKey] = (),
+        simulator: Simulator | None = None,
+        connect: Connector = connect,
+        on_alert: Callable[[Alert], None] = lambda _: None,
+    ) -> None:
+        self.settings = settings
+        self.senders = [key.address for key in keys]
+        self.monitor = Monitor()
+        self.is_ready = False
+        self.addresses: list[str] = []
+        """Where signals are taken."""
+
+        self._keys, self._identity = list(keys), identity
+        self.auth_keys = {key.id: key for key in auth_keys}
+        self._on_alert = on_alert
+        self._simulator = simulator
+        listener = Listener(self._written, self._replied, self._usable, self._endpoint_event)
+        self._endpoints = Endpoints(settings, listener, connect)
+        self._watch = Watch(self._endpoints.failover, self, self.senders, simulator=simulator)
+        self.results = Results(self._read_results, self._delivered)
+        self._doors = Doors(self)
+        self._core_or_none: _core.OrderEngine | None = None
+        self._sequence = 0
+        self._started: dict[int, int] = {}
+        self._sent: dict[int, int] = {}
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._intake = trio.Event()
+        self._stopping = trio.Event()
+        self._broken: JournalError | None = None
+        self._breaking = trio.Event()
+        self._failed_sent = 0
+        self._began = time.monotonic()
+        self._doers: dict[str, Callable[..., None]] = {
+            "alert": self._alert,
+            "want_header": lambda block: self._watch.ask(self._watch.header, block),
+            "want_receipts": lambda number, block: self._watch.ask(self._watch.receipts, number, block),
+            "want_account": lambda sender: self._watch.ask(self._watch.account, sender),
+            "want_simulation": self._simulate,
+            "want_reason": lambda order, block: self._watch.ask(self._watch.reason, order, block),
+            "want_presence": lambda order, hashes: self._watch.ask(self._watch.presence, order, hashes),
+        }
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[OrderEngine] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until :meth:`stop` or until cancelled; started when signals are taken.
+
+        *Errors*: :class:`~execlayer.errors.SenderInUse` where another engine of this host has one of the keys, another
+        :class:`~execlayer.errors.JournalError` for a journal that can't be used, :class:`ContractNotFound`,
+        :class:`~execlayer.errors.InvalidConfig` for another chain. *Resources*: when it ends, the journal is synced and
+        the senders are free.
+        """
+        core = self._core_or_none = await trio.to_thread.run_sync(self._open)
+        keeper = Keeper(self.settings, core, self.monitor)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._wait_broken)
+                await nursery.start(self._endpoints.run)
+                await self._check_chain()
+                await nursery.start(self._watch.run)
+                if not core.is_new:
+                    self._do(core.restarted(clock()))
+                nursery.start_soon(self._tick)
+                nursery.start_soon(self._measure)
+                nursery.start_soon(self._recheck)
+                nursery.start_soon(keeper.run)
+                await self._watch.known.wait()
+                self.addresses = await nursery.start(self._doors.run)
+                self.is_ready = True
+                task_status.started(self)
+                await self._stopping.wait()
+                self.is_ready = False
+                self._doors.close_intake()
+                await self._drain()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.is_ready = False
+            with trio.CancelScope(shield=True):
+                if self._broken is None:
+                    await trio.to_thread.run_sync(keeper.close)
+            self._core_or_none = None
+
+    def stop(self) -> None:
+        """Ends it in order: no more signals; what is not signed is refused, what is out is watched for a while."""
+        self._stopping.set()
+
+    def _open(self) -> _core.OrderEngine:
+        settings = self.settings
+        settings.journal.dir.mkdir(parents=True, exist_ok=True)
+        settings.journal.lock_folder.mkdir(parents=True, exist_ok=True)
+        return _core.OrderEngine(
+            str(settings.journal.dir),
+            lock_folder=str(settings.journal.lock_folder),
+            chain_id=settings.chain_id,
+            contract=settings.contract,
+            recipient=settings.recipient,
+            keys=self._keys,
+            endpoints=self._endpoints.rows,
+            settings=settings.core_settings(),
+            allowed=list(settings.allowed),
+            prices=dict(settings.prices),
+            engine_id=settings.engine_id,
+            auth_keys=[(key.id, key.secret) for key in self.auth_keys.values()],
+            relay_identity=self._identity,
+        )
+
+    async def _check_chain(self) -> None:
+        """The right chain, and the contract on it."""
+        settings = self.settings
+        await self._endpoints.failover.wait_fit("read")
+        genesis, code = await first_words(self._endpoints.failover, settings.contract)
+        if settings.genesis_hash is not None and genesis.lower() != settings.genesis_hash.lower():
+            reason = f"the chain's is {genesis}"
+            raise InvalidConfig(
+                f"setting genesis_hash: {reason}", field="genesis_hash", value=settings.genesis_hash, reason=reason
+            )
+        reason = "" if code else "there is no code"
+        found = "0x" + _core.keccak256(code).hex()
+        wanted = settings.contract_code_hash
+        if code and wanted is not None and found != wanted.lower():
+            reason = f"its code hashes to {found}, not {wanted}"
+        if reason:
+            raise ContractNotFound(f"contract {settings.contract}: {reason}", contract=settings.contract, reason=reason)
+
+    async def _recheck(self) -> None:
+        """Looks at the contract's code each hour: what changed must not be called."""
+        while True:
+            await trio.sleep(CODE_CHECK_SECONDS)
+            try:
+                await self._check_chain()
+            except (ContractNotFound, InvalidConfig) as error:
+                self._alert(True, "contract_changed", 0, str(error))
+                self.halt()
+
+    async def _drain(self) -> None:
+        for row in self.core.orders():
+            if row[4] in UNSENT:
+                self._do(self.core.cancel(clock(), row[0]))
+        with trio.move_on_after(self.settings.execution_engine.drain_timeout / 1e9):
+            while any(row[4] in OUT for row in self.core.orders()):
+                await self.results.wait_news()
+
+    async def _wait_broken(self) -> None:
+        await self._breaking.wait()
+        assert self._broken is not None
+        raise self._broken
+
+    # ---- the core ---------------------------------------------------------------------------------------------------
+
+    @property
+    def core(self) -> _core.OrderEngine:
+        """The core of a running engine."""
+        if self._core_or_none is None:
+            raise RuntimeError("the engine is not running")
+        return self._core_or_none
+
+    def _step(self, call: Callable[..., Any], *values: Any) -> Any:
+        """Tells the core something and does what it wants. Where the journal can't be written, everything ends."""
+        try:
+            found = call(clock(), *values)
+        except JournalError as error:
+            self._broken = self._broken or error
+            self._breaking.set()
+            return None
+        if found is not None:
+            self._do(found)
+        return found
+
+    def _do(self, outputs: Outputs, origin: Origin | None = None, began_ns: int = 0) -> None:
+        """Does what the core wants done."""
+        if outputs and self.settings.journal.durability == "power" and any(one[0] == "send" for one in outputs):
+            self.core.sync()
+        for output in outputs:
+            match output[0]:
+                case "send":
+                    _, endpoint, request, _, body = output
+                    if began_ns and len(self._started) < STARTED_MAX:
+                        self._started[request] = began_ns
+                    self._endpoints.send(endpoint, request, body)
+                case "answer":
+                    if origin is not None:
+                        origin.give(output[1])
+                case word:
+                    self._doers[word](*output[1:])
+        self.results.tell()
+
+    def take_frames(self, frames: list[bytes], trusted: bool, origin: Origin | None) -> list[bytes | None]:
+        """Frames that came together; for each its Nack, where it was refused."""
+        began = time.monotonic_ns()
+        try:
+            outputs, nacks = self.core.frames((began, time.time_ns()), frames, trusted)
+        except JournalError as error:
+            self._broken = self._broken or error
+            self._breaking.set()
+            return []
+        self._do(outputs, origin, began)
+        return nacks
+
+    @property
+    def intake_is_open(self) -> bool:
+        """Whether signals are taken."""
+        return self.is_ready and self.core.intake_is_open
+
+    async def wait_intake(self) -> None:
+        """Until signals are taken."""
+        while not self.intake_is_open:
+            self._intake = trio.Event()
+            await self._intake.wait()
+
+    # ---- what endpoints say -----------------------------------------------------------------------------------------
+
+    def _written(self, request: int) -> None:
+        now = time.monotonic_ns()
+        began = self._started.pop(request, None)
+        if began is not None:
+            self.monitor.times["signal_processing_time"].note((now - began) / 1e9)
+        if len(self._sent) < STARTED_MAX:
+            self._sent[request] = now
+        self._step(self.core.written, request)
+
+    def _replied(self, request: int, status: int | None, body: bytes) -> None:
+        self._started.pop(request, None)
+        sent = self._sent.pop(request, None)
+        if sent is not None:
+            self.monitor.times["ack_time"].note((time.monotonic_ns() - sent) / 1e9)
+        if status is None:
+            self.monitor.counters["timeout_failures"] += 1
+        if self._core_or_none is not None:
+            self._step(self.core.replied, request, status, body)
+
+    def _usable(self, endpoint: int, up: bool) -> None:
+        self._step(self.core.endpoint, endpoint, up)
+
+    def _endpoint_event(self, event: Event) -> None:
+        if event.kind == "failed":
+            self.monitor.rpc_failures[event.endpoint] += 1
+        if event.kind == "critical":
+            self._alert(True, "endpoint_down", 0, f"{event.endpoint} failed {event.failures} times: {event.reason}")
+
+    # ---- what the chain says ----------------------------------------------------------------------------------------
+
+    def head(self, header: Head) -> None:
+        """A header."""
+        fields = (header.number, header.hash, header.parent_hash, header.timestamp)
+        self._step(self.core.head, (*fields, header.base_fee, header.gas_used, header.gas_limit))
+
+    def receipts(self, block: str, body: bytes) -> bool:
+        """A block's receipts; whether they are."""
+        return self._step(self.core.receipts, block, body) is not None
+
+    def finalized(self, number: int, block: str) -> None:
+        """What the chain will not take back."""
+        self._step(self.core.finalized, number, block)
+
+    def account(self, sender: str, nonce: int, balance: int, block: tuple[int, str]) -> None:
+        """A sender, as of a block."""
+        self._step(self.core.account, sender, nonce, balance, block)
+
+    def tip(self, wei: int) -> None:
+        """What gets into a block."""
+        self._step(self.core.tip, wei)
+
+    def simulated(self, order: int, gas: int | None, revert: bytes) -> None:
+        """How a simulation ended."""
+        self._step(self.core.simulated, order, gas, revert)
+
+    def absent(self, order: int) -> None:
+        """Nobody shows an order's transactions."""
+        self._step(self.core.absent, order)
+
+    def reverted(self, order: int, data: bytes) -> None:
+        """What a transaction reverted with."""
+        self._step(self.core.reverted, order, data)
+
+    def _simulate(self, order: int, sender: str, to: str, data: bytes, gas: int, after: list[int]) -> None:
+        call = {"from": sender, "to": to, "data": "0x" + data.hex(), "gas": hex(gas)}
+        self._calls[order] = call
+        if len(self._calls) > 2 * self.settings.execution_engine.max_concurrent_orders:
+            live = {row[0] for row in self.core.orders()}
+            self._calls = {one: kept for one, kept in self._calls.items() if one in live or one == order}
+        before = [self._calls[one] for one in after if one in self._calls]
+        self._watch.ask(self._watch.simulate, order, call, before)
+
+    # ---- what people say --------------------------------------------------------------------------------------------
+
+    async def submit(self, signal: Signal) -> Report:
+        """Gives a signal from this process; where its order is now.
+
+        *Errors*: :class:`SignalRefused` where the frame makes no sense. A signal that is refused for what it says has
+        an order, which has failed.
+        """
+        await self.wait_intake()
+        self._sequence = max(self._sequence + 1, time.time_ns())
+        header = Header(
+            sequence=self._sequence, sent_unix_ns=time.time_ns(), source_id=self.settings.source_id, wants_ack=True
+        )
+        answers = _Answers()
+        for nack in self.take_frames([signal.to_frame(header)], True, answers):
+            if nack is not None:
+                answers.give(nack)
+        [answer] = answers.reports
+        if answer.kind == "nack":
+            code, text = (answer.error.code, answer.error.text) if answer.error else (0, "")
+            raise SignalRefused(text, code=code, reason=text)
+        return answer
+
+    async def updates(self) -> AsyncIterator[Report]:
+        """Updates and results as they come; each counts as delivered when the next one is asked for."""
+        async with aclosing(self.results.follow()) as frames:
+            async for frame in frames:
+                yield report(frame)
+
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        """Orders that are not settled."""
+        names = (
+            "order_id",
+            "source_id",
+            "strategy_id",
+            "signal_id",
+            "sub",
+            "sender",
+            "nonce",
+            "replacements",
+            "ledger",
+        )
+        return [dict(zip(names, row, strict=True)) for row in self.core.orders()]
+
+    def cancel(self, order_id: int) -> None:
+        """Wants an order gone; the chain decides whether it is."""
+        self._step(self.core.cancel, order_id)
+
+    def speed_up(self, order_id: int) -> None:
+        """Wants an order faster, where that still pays."""
+        self._step(self.core.speed_up, order_id)
+
+    def halt(self, on: bool = True) -> None:
+        """Takes nothing new, or again; what is out is looked after all the same."""
+        self._step(self.core.halt, on)
+
+    def thaw(self, sender: str) -> None:
+        """A frozen lane was looked at and may go on."""
+        self._step(self.core.thaw, sender)
+
+    def stats(self) -> dict[str, Any]:
+        """All figures, by the names of the metrics."""
+        core, monitor = self.core, self.monitor
+        stats = core.stats()
+        failures = Counter({FAILURES[code]: count for code, count in stats["failures"]})
+        refused = sum(failures[name] for name in monitoring.REFUSALS)
+        stats |= {name: monitor.counters[name] for name in monitoring.COUNTERS}
+        head = self._watch.feed.ring.head
+        names = ("sender", "confirmed", "next", "depth", "holes", "frozen", "paused", "balance")
+        lanes: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in core.lanes()]
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        stats |= {
+            "failures": dict(failures),
+            "validation_failures": refused,
+            "capacity_rejections": failures["CapacityExceeded"],
+            "orders_failed_submitted": stats["orders_failed"] - refused,
+            "rpc_failures": monitor.rpc_failures.total(),
+            "lanes": lanes,
+            "lanes_frozen": sum(lane["frozen"] for lane in lanes),
+            "endpoints_up": len(self._endpoints.failover.fit("read")),
+            "head_lag_seconds": max(0.0, time.time() - head.timestamp) if head else 0.0,
+            "memory_bytes": _resident_bytes(),
+            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+            "ready": int(self.is_ready),
+            "max_concurrent_orders": self.settings.execution_engine.max_concurrent_orders,
+            "uptime_seconds": time.monotonic() - self._began,
+        }
+        return stats | {"success_rate": monitoring.success_rate(stats)}
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _read_results(self, first: int, limit: int) -> list[tuple[int, bytes]]:
+        return self.core.results(first, limit) if self._core_or_none is not None else []
+
+    def _delivered(self, sequence: int) -> None:
+        if self._core_or_none is not None:
+            self._step(self.core.delivered, sequence)
+            self._intake.set()
+
+    def _alert(self, critical: bool, name: str, order: int, text: str) -> None:
+        alert = Alert("critical" if critical else "warning", name, order, text, time.time_ns())
+        self.monitor.alerts.append(alert)
+        self._on_alert(alert)
+
+    async def _tick(self) -> None:
+        pause = self.settings.execution_engine.monitor_interval / 1e9
+        while True:
+            self._step(self.core.tick)
+            self._intake.set()
+            await trio.sleep(pause)
+
+    async def _measure(self) -> None:
+        """Looks at the rules. Each is told when it begins to hold, and again after a minute."""
+        pause = self.settings.execution_engine.metrics_interval / 1e9
+        told: dict[tuple[str, str], float] = {}
+        past: list[tuple[float, dict[str, Any], monitoring.Histogram]] = []
+        while True:
+            await trio.sleep(pause)
+            now, stats = trio.current_time(), self.stats()
+            times = self.monitor.times["signal_processing_time"].copy()
+            past = [one for one in past if now - one[0] <= 60] + [(now, stats, times)]
+            _, before, times_before = past[0]
+            rise = {name: stats[name] - before[name] for name in RISING}
+            interval = Interval(stats, rise, times.since(times_before).quantile(0.99))
+            for rule in RULES:
+                key = (rule.level, rule.name)
+                if rule.holds(interval) and now - told.get(key, -60.0) >= 60:
+                    told[key] = now
+                    self._alert(rule.level == "critical", rule.name, 0, rule.text(interval))
+
+
+class _Answers:
+    """Takes the answers to frames of this process."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+
+    def give(self, frame: bytes) -> None:
+        self.reports.append(report(frame))
+
+
+def _resident_bytes() -> int:
+    """What the process holds in memory now; its most ever where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,312 @@
+"""What can be set about an order engine, as one frozen value: read once, checked once, handed down.
+
+Later sources win: defaults, a TOML file, the environment. In the environment a setting is called by its path:
+``EXECLAYER_ORDERS__LIMITS__MAX_CAPITAL`` is ``max_capital`` in the table ``limits``. Unknown names are refused wherever
+they come from. Secrets stand in files that the settings name, never in the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+
+from ..config import Settings, read_settings
+from ..upstream import Endpoint
+from ..upstream.failover import Backoff
+from .durations import Duration
+
+PREFIX = "EXECLAYER_ORDERS__"
+"""What the names of the engine's environment variables begin with."""
+
+DEVELOPMENT_CHAINS = frozenset({1337, 31_337})
+"""Where keys may lie in plain files."""
+
+SECOND_NS = 10**9
+
+
+def _address(text: str) -> str:
+    digits = text.removeprefix("0x")
+    if len(digits) != 40 or set(digits.lower()) - set("0123456789abcdef"):
+        raise ValueError("an address has 20 bytes in hex")
+    return text
+
+
+def _hash(text: str) -> str:
+    digits = text.removeprefix("0x")
+    if len(digits) != 64 or set(digits.lower()) - set("0123456789abcdef"):
+        raise ValueError("a hash has 32 bytes in hex")
+    return text
+
+
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+Hash: TypeAlias = Annotated[str, AfterValidator(_hash)]
+Wei: TypeAlias = Annotated[int, Field(ge=0, lt=2**64)]
+Amount: TypeAlias = Annotated[int, Field(ge=0, lt=2**128)]
+
+
+class Execution(Settings):
+    """What is signed, and when it counts as settled."""
+
+    max_concurrent_orders: int = Field(default=1000, ge=1, le=1_000_000)
+    default_gas_limit: int = Field(default=500_000, ge=21_000, le=16_777_216)
+    max_gas_price: Wei = 100 * 10**9
+    confirmation_blocks: int = Field(default=2, ge=0, le=100)
+    retry_attempts: int = Field(default=3, ge=0, le=100)
+    signal_max_age_ms: int = Field(default=10_000, ge=1, le=30_000)
+    submission_deadline: Duration = 30 * SECOND_NS
+    confirmation_deadline: Duration = 300 * SECOND_NS
+    slippage_bps: int = Field(default=500, ge=0, le=10_000)
+    net_ratio_bps: int = Field(default=9500, ge=0, le=10_000)
+    min_net_profit_wei: Wei = 1
+    gas_buffer_pct: int = Field(default=20, ge=0, le=1000)
+    monitor_interval: Duration = SECOND_NS // 10
+    metrics_interval: Duration = 10 * SECOND_NS
+    retention: Duration = 3600 * SECOND_NS
+    retention_max: int = Field(default=100_000, ge=0, lt=2**32)
+    batch_max: int = Field(default=100, ge=1, le=10_000)
+    presim: Literal["off", "fallback", "always"] = "always"
+    conflict: Literal["simulate", "serialize", "ignore"] = "simulate"
+    max_state_lag: NonNegativeInt = 1
+    drain_timeout: Duration = 30 * SECOND_NS
+
+
+class Channels(Settings):
+    """How much may wait inside."""
+
+    execution: PositiveInt = 1000
+    """Results that nobody has taken; above it no signal is taken."""
+
+    monitoring: PositiveInt = 100
+    """Alerts that wait for whoever is told."""
+
+
+class Submission(Settings):
+    """Which way transactions go."""
+
+    type: Literal["hybrid", "public", "private"] = "hybrid"
+    private_timeout: Duration = SECOND_NS
+    private_max_blocks: int = Field(default=3, ge=1, le=25)
+    fallback_gas_multiplier: float = Field(default=1.1, ge=1, le=10)
+    fallback_public: bool = True
+    fanout: int = Field(default=2, ge=1, le=100)
+
+
+class Replacement(Settings):
+    """When a transaction that waits is made faster."""
+
+    price_trigger_pct: int = Field(default=150, ge=100, le=10_000)
+    after_blocks: int = Field(default=2, ge=1, le=1000)
+
+
+class Rpc(Settings):
+    """Public nodes: tried in this order."""
+
+    primary: Endpoint
+    secondary: Endpoint | None = None
+    fallback: Endpoint | None = None
+    backoff: Backoff = Backoff()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those that are set."""
+        return tuple(one for one in (self.primary, self.secondary, self.fallback) if one is not None)
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Rpc:
+        names = [one.name for one in self.endpoints]
+        if len(set(names)) != len(names):
+            raise ValueError(f"endpoints need names of their own: {', '.join(names)}")
+        return self
+
+
+class Mev(Settings):
+    """Private builders."""
+
+    enabled: bool = True
+    relays: tuple[Endpoint, ...] = ()
+    identity_key: Path | None = None
+    """A file with the key that signs requests to relays; it must not be a sender's."""
+
+    min_priority_fee: Wei = 10**9
+
+
+class Senders(Settings):
+    """Who signs."""
+
+    keys: tuple[Path, ...] = ()
+    """Files with a key each, in hex (development chains only), or keystores (version 3)."""
+
+    password_file: Path | None = None
+    """Opens the keystores."""
+
+    lane_depth: int = Field(default=16, ge=1, le=10_000)
+    gap_fill: Duration = SECOND_NS // 4
+    private_sharing: int = Field(default=1, ge=1, le=100)
+
+
+class Limits(Settings):
+    """Where it stops. What isn't set is not limited."""
+
+    max_order_value: Amount = 2**128 - 1
+    """Wei that one order may be expected to make: more is taken for an error."""
+
+    max_capital: Amount = 2**128 - 1
+    max_gas_per_hour: int = Field(default=2**64 - 1, ge=0, lt=2**64)
+    max_loss_per_hour: Amount = 2**128 - 1
+    max_failures_in_row: int = Field(default=20, ge=1, lt=2**32)
+
+
+class Journal(Settings):
+    """What is kept on disk."""
+
+    dir: Path
+    locks: Path | None = None
+    """The same folder for all engines of a host; by default beside the journal."""
+
+    durability: Literal["process", "power"] = "process"
+    snapshot: Duration = 60 * SECOND_NS
+    backup_dir: Path | None = None
+    backup_every: Duration = 300 * SECOND_NS
+
+    @property
+    def lock_folder(self) -> Path:
+        """Where senders' locks lie."""
+        return self.locks or self.dir.parent / "locks"
+
+
+class Protocol(Settings):
+    """How signals come and results go."""
+
+    listen: str = "127.0.0.1:9545"
+    """``host:port``, or the path of a UNIX socket."""
+
+    control: Path | None = None
+    """A UNIX socket for ``execlayer orders status`` and others; by default ``control`` in the journal's folder."""
+
+    metrics: str | None = None
+    """``host:port`` of the Prometheus page."""
+
+    require_auth: bool = True
+    """Whether sources that are not on this machine have to sign their frames."""
+
+    hmac_keys: dict[int, Path] = Field(default={})
+    """Files with the secrets that they sign with, by number."""
+
+    connections_max: int = Field(default=1000, ge=1, le=100_000)
+
+
+class OrderSettings(Settings):
+    """An order engine."""
+
+    environment: Literal["development", "staging", "production"] = "development"
+    chain_id: int = Field(ge=1, lt=2**63)
+    contract: Address
+    contract_code_hash: Hash | None = None
+    """What the contract's code must hash to."""
+
+    genesis_hash: Hash | None = None
+    recipient: Address
+    """Who gets profits."""
+
+    engine_id: Hash | None = None
+    """Names this engine in references on chain."""
+
+    source_id: int = Field(default=0, ge=0, lt=2**32)
+    allowed: tuple[Address, ...] = ()
+    """Addresses that signals may name; all of them when empty."""
+
+    prices: dict[Address, Amount] = Field(default={})
+    """Tokens with the wei that 10^18 of their smallest unit are worth."""
+
+    execution_engine: Execution = Execution()
+    channels: Channels = Channels()
+    submission_strategy: Submission = Submission()
+    replacement: Replacement = Replacement()
+    rpc_endpoints: Rpc
+    mev_protection: Mev = Mev()
+    senders: Senders = Senders()
+    limits: Limits = Limits()
+    journal: Journal
+    protocol: Protocol = Protocol()
+
+    @property
+    def relays(self) -> tuple[Endpoint, ...]:
+        """Builders that are asked."""
+        return self.mev_protection.relays if self.mev_protection.enabled else ()
+
+    @property
+    def control(self) -> Path:
+        """Where a running engine is asked."""
+        return self.protocol.control or self.journal.dir / "control"
+
+    def core_settings(self) -> dict[str, Any]:
+        """The core's part, by its names: times in nanoseconds, shares in basis points."""
+        execution, submission = self.execution_engine, self.submission_strategy
+        same = (
+            "max_concurrent_orders default_gas_limit max_gas_price confirmation_blocks retry_attempts slippage_bps "
+            "net_ratio_bps min_net_profit_wei gas_buffer_pct max_state_lag retention_max presim conflict"
+        )
+        limits = self.limits
+        return {
+            **{name: getattr(execution, name) for name in same.split()},
+            "source_id": self.source_id,
+            "signal_max_age_ns": execution.signal_max_age_ms * 10**6,
+            "submission_deadline_ns": execution.submission_deadline,
+            "confirmation_deadline_ns": execution.confirmation_deadline,
+            "retention_ns": execution.retention,
+            "channel": submission.type,
+            "private_timeout_ns": submission.private_timeout,
+            "private_max_blocks": submission.private_max_blocks,
+            "fallback_gas_bps": round(submission.fallback_gas_multiplier * 10_000),
+            "fallback_public": submission.fallback_public,
+            "fanout": submission.fanout,
+            "min_priority_fee": self.mev_protection.min_priority_fee,
+            "price_trigger_pct": self.replacement.price_trigger_pct,
+            "after_blocks": self.replacement.after_blocks,
+            "lane_depth": self.senders.lane_depth,
+            "private_sharing": self.senders.private_sharing,
+            "gap_fill_ns": self.senders.gap_fill,
+            "max_order_value_wei": limits.max_order_value,
+            "max_capital": limits.max_capital,
+            "max_gas_per_hour": limits.max_gas_per_hour,
+            "max_loss_per_hour_wei": limits.max_loss_per_hour,
+            "max_failures_in_row": limits.max_failures_in_row,
+            "max_results": self.channels.execution,
+            "require_auth": self.protocol.require_auth,
+        }
+
+
+def load(path: Path, *, environ: Mapping[str, str] | None = None) -> OrderSettings:
+    """Reads the settings; relative paths in them are seen from the file's folder.
+
+    *Errors*: :class:`~execlayer.errors.InvalidConfig` with the path of the setting, what was found and why it can't be
+    used.
+    """
+    settings = read_settings(OrderSettings, path, environ=environ, prefix=PREFIX)
+    return _beside(settings, path.parent)
+
+
+def _beside(settings: OrderSettings, folder: Path) -> OrderSettings:
+    def at(path: Path | None) -> Path | None:
+        return None if path is None else folder / path
+
+    journal, senders, mev, protocol = settings.journal, settings.senders, settings.mev_protection, settings.protocol
+    changes: dict[str, Any] = {
+        "journal": journal.model_copy(
+            update={"dir": at(journal.dir), "locks": at(journal.locks), "backup_dir": at(journal.backup_dir)}
+        ),
+        "senders": senders.model_copy(
+            update={"keys": tuple(folder / key for key in senders.keys), "password_file": at(senders.password_file)}
+        ),
+        "mev_protection": mev.model_copy(update={"identity_key": at(mev.identity_key)}),
+        "protocol": protocol.model_copy(
+            update={
+                "control": at(protocol.control),
+                "hmac_keys": {number: folder / key for number, key in protocol.hmac_keys.items()},
+            }
+        ),
+    }
+    return settings.model_copy(update=changes)

@@ -1,0 +1,288 @@
+"""What the core wants to know of the chain: heads, receipts, accounts, tips, finality, and answers to its questions.
+
+Nothing here decides. A question that nobody can answer now is asked again until the answer no longer matters; what one
+endpoint says that lags behind our head is not taken for "there is none".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Any, Protocol
+
+import trio
+
+from ..errors import ExeclayerError
+from ..upstream import Answer, CallRefused, FeeOracle, HeadFeed, UpstreamError
+from ..upstream.client import Outcome
+from ..upstream.errors import NoEndpoint
+from ..upstream.failover import Failover
+from ..upstream.messages import Malformed, write
+from ..upstream.ring import Change, Header
+from .simulation import NodeSimulator, Simulator, revert_data
+
+AGAIN_SECONDS = 0.25
+"""Between two attempts to get an answer."""
+
+ABSENT_BLOCKS = 3
+"""So many heads in a row nobody has to show a transaction before it counts as gone."""
+
+QUESTIONS_MAX = 64
+"""Questions under way; more wait."""
+
+_FIRST_ID = 1 << 52
+"""Far from the ids that clients give their own calls on the same connection."""
+
+GONE = (UpstreamError, NoEndpoint)
+"""Nobody answered, or not properly; somebody may, later."""
+
+
+class Told(Protocol):
+    """Who takes the answers: the engine."""
+
+    def head(self, header: Header) -> None: ...
+
+    def receipts(self, block: str, body: bytes) -> bool: ...
+
+    def finalized(self, number: int, block: str) -> None: ...
+
+    def account(self, sender: str, nonce: int, balance: int, block: tuple[int, str]) -> None: ...
+
+    def tip(self, wei: int) -> None: ...
+
+    def simulated(self, order: int, gas: int | None, revert: bytes) -> None: ...
+
+    def absent(self, order: int) -> None: ...
+
+    def reverted(self, order: int, data: bytes) -> None: ...
+
+
+class Watch:
+    """The chain's side of an engine."""
+
+    def __init__(
+        self,
+        failover: Failover,
+        told: Told,
+        senders: Sequence[str],
+        *,
+        simulator: Simulator | None = None,
+    ) -> None:
+        self.feed = HeadFeed(failover, self._on_change)
+        self.fees = FeeOracle(failover)
+        self._failover = failover
+        self._told = told
+        self._senders = senders
+        self._simulator = simulator or NodeSimulator(failover)
+        self._ids = count(_FIRST_ID)
+        self._moved = trio.Event()
+        self._limit = trio.CapacityLimiter(QUESTIONS_MAX)
+        self._nursery: trio.Nursery | None = None
+        self._unseen: dict[int, tuple[int, int]] = {}
+        self.known = trio.Event()
+        """Set once every sender's account was told."""
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Follows until cancelled; started at once, so that questions can be asked."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self.feed.run)
+            nursery.start_soon(self._keep_up)
+            task_status.started()
+
+    def _on_change(self, change: Change) -> None:
+        for header in change.added:
+            self._told.head(header)
+        self._moved.set()
+
+    # ---- once a head ------------------------------------------------------------------------------------------------
+
+    async def _keep_up(self) -> None:
+        """After each head: accounts, the tip, finality. Heads that come meanwhile are looked at together."""
+        while True:
+            await self._moved.wait()
+            self._moved = trio.Event()
+            head = self.feed.ring.head
+            if head is None:
+                continue
+            if not await self._accounts(head, self._senders):
+                # The next head may be long in coming, and a lane without a count is closed.
+                await trio.sleep(AGAIN_SECONDS)
+                self._moved.set()
+            with suppress(*GONE):
+                await self.fees.refresh()
+                self._told.tip(self.fees.tip)
+            with suppress(*GONE):
+                await self._finality()
+
+    async def _accounts(self, head: Header, senders: Sequence[str]) -> bool:
+        at = {"blockHash": head.hash}
+        calls = [
+            (method, (sender, at)) for sender in senders for method in ("eth_getTransactionCount", "eth_getBalance")
+        ]
+        try:
+            readings = await self._failover.read_batch(calls)
+            values = [_quantity(reading.value) for reading in readings]
+        except (*GONE, ValueError):
+            # The block may be gone again, or not be there yet where we asked.
+            return False
+        for place, sender in enumerate(senders):
+            self._told.account(sender, values[2 * place], values[2 * place + 1], (head.number, head.hash))
+        if len(senders) == len(self._senders):
+            self.known.set()
+        return True
+
+    async def _finality(self) -> None:
+        reading = await self._failover.read("eth_getBlockByNumber", "finalized", False)
+        with suppress(ValueError):
+            header = Header.from_json(reading.value)
+            self._told.finalized(header.number, header.hash)
+
+    # ---- questions --------------------------------------------------------------------------------------------------
+
+    def ask(self, question: Callable[..., Any], *values: Any) -> None:
+        """Has a question answered in the background."""
+        assert self._nursery is not None, "the watch runs before the core is asked anything"
+        self._nursery.start_soon(self._answer, question, values)
+
+    async def _answer(self, question: Callable[..., Any], values: tuple[Any, ...]) -> None:
+        """Until the question has its answer, or none is wanted any more: then it returns True."""
+        while True:
+            async with self._limit:
+                with suppress(*GONE):
+                    if await question(*values):
+                        return
+            await trio.sleep(AGAIN_SECONDS)
+
+    async def header(self, block: str) -> bool:
+        """A block by its hash; it may be on a branch that nobody has any more."""
+        reading = await self._failover.read("eth_getBlockByHash", block, False)
+        with suppress(ValueError):
+            self._told.head(Header.from_json(reading.value))
+        return True
+
+    async def receipts(self, number: int, block: str) -> bool:
+        """All receipts of a block. Wanted for as long as the block may be canonical."""
+        for member in self._failover.fit("read"):
+            answer = await self._exchange(member.upstream, "eth_getBlockReceipts", block)
+            if answer is not None and self._told.receipts(block, answer):
+                return True
+            body = await self._receipts_one_by_one(member.upstream, block)
+            if body is not None and self._told.receipts(block, body):
+                return True
+        head = self.feed.ring.head
+        return head is not None and head.number >= number and not self.feed.ring.holds(number, block)
+
+    async def _receipts_one_by_one(self, upstream: Any, block: str) -> bytes | None:
+        """For nodes that don't give a block's receipts at once."""
+        try:
+            found = await upstream.call("eth_getBlockByHash", block, False)
+            if found is None:
+                return None
+            receipts = await upstream.batch([("eth_getTransactionReceipt", (one,)) for one in found["transactions"]])
+        except UpstreamError:
+            return None
+        if any(not isinstance(one, dict) for one in receipts):
+            return None
+        return json.dumps({"jsonrpc": "2.0", "id": 0, "result": receipts}).encode()
+
+    async def _exchange(self, upstream: Any, method: str, *params: Any) -> bytes | None:
+        """A call's answer in bytes; None where there is none."""
+        number = next(self._ids)
+        outcomes: list[Outcome] = []
+        done = trio.Event()
+
+        def settle(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            done.set()
+
+        try:
+            upstream.post(write(number, (method, params)), settle, ids=(number,))
+        except UpstreamError:
+            return None
+        await done.wait()
+        [outcome] = outcomes
+        return outcome.body if isinstance(outcome, Answer) and outcome.is_accepted else None
+
+    async def account(self, sender: str) -> bool:
+        """A sender's nonce and balance at the head."""
+        head = self.feed.ring.head
+        return head is not None and await self._accounts(head, [sender])
+
+    async def simulate(self, order: int, call: dict[str, Any], after: list[dict[str, Any]]) -> bool:
+        """What a call would do on the head after others."""
+        head = self.feed.ring.head
+        if head is None:
+            return False
+        found = await self._simulator.run(head, call, after)
+        if found is None:
+            return False
+        self._told.simulated(order, found.gas, found.revert)
+        return True
+
+    async def reason(self, order: int, transaction: str) -> bool:
+        """What a transaction reverted with: as it would on the state before its block, so transactions before it in the
+        block are not seen."""
+        found = (await self._failover.read("eth_getTransactionByHash", transaction)).value
+        if not isinstance(found, dict) or found.get("blockNumber") is None:
+            return True
+        parent = hex(int(found["blockNumber"], 16) - 1)
+        call = {name: found[name] for name in ("from", "to", "value", "gas", "input") if found.get(name) is not None}
+        try:
+            await self._failover.read("eth_call", call, parent)
+        except CallRefused as error:
+            self._told.reverted(order, revert_data(error))
+        return True
+
+    async def presence(self, order: int, hashes: Sequence[str]) -> bool:
+        """Whether anybody who is up to date still shows one of an order's transactions. The core asks once a head."""
+        head = self.feed.ring.head
+        if head is None:
+            return True
+        calls = [("eth_blockNumber", ()), *[("eth_getTransactionByHash", (one,)) for one in hashes]]
+        answers = await self._failover.read_many(calls, count=len(self._failover.members))
+        current = [one for one in answers if _is_at(one[0].value, head.number)]
+        wanted = min(2, len(self._failover.fit("read")))
+        shown = any(reading.value is not None for one in answers for reading in one[1:])
+        if shown or len(current) < max(wanted, 1):
+            self._unseen.pop(order, None)
+            return True
+        seen_at, blocks = self._unseen.get(order, (0, 0))
+        if seen_at != head.number:
+            blocks += 1
+        self._unseen[order] = (head.number, blocks)
+        if blocks >= ABSENT_BLOCKS:
+            del self._unseen[order]
+            self._told.absent(order)
+        while len(self._unseen) > 10_000:
+            del self._unseen[next(iter(self._unseen))]
+        return True
+
+
+def _quantity(value: Any) -> int:
+    if isinstance(value, CallRefused):
+        raise value
+    return int(value, 16)
+
+
+def _is_at(value: Any, number: int) -> bool:
+    try:
+        return int(value, 16) >= number
+    except (TypeError, ValueError):
+        return False
+
+
+async def first_words(failover: Failover, contract: str) -> tuple[str, bytes]:
+    """The genesis block's hash, and the code at an address."""
+    genesis, code = await failover.read_batch(
+        [("eth_getBlockByNumber", ("0x0", False)), ("eth_getCode", (contract, "latest"))]
+    )
+    for one in (genesis.value, code.value):
+        if isinstance(one, ExeclayerError):
+            raise one
+    try:
+        return str(genesis.value["hash"]), bytes.fromhex(code.value[2:])
+    except (TypeError, KeyError, ValueError) as error:
+        raise Malformed(f"no genesis block or no code: {error!r}") from None
