@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "import blocks from a file",
     "export": "export blocks to a file",
     "store": "look after a chain's store",
+    "orders": "run an order engine, and look after one",
     "statetest": "run Ethereum's public state tests",
     "blocktest": "run Ethereum's public blockchain tests",
     "t8n": "execute one block over given accounts (transition tool)",

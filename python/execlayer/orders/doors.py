@@ -213,12 +213,17 @@ async def open_listeners(listen: str) -> tuple[list[trio.SocketListener], list[s
 
 
 def open_unix(path: Path) -> trio.SocketListener:
-    """A UNIX socket that only this user can open; a dead one at its place is taken away."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_socket():
-        path.unlink()
+    """A UNIX socket that only this user can open; a dead one at its place is taken away. *Errors*:
+    :class:`~execlayer.errors.CannotListen`."""
     plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    plain.bind(str(path))
-    path.chmod(0o600)
-    plain.listen(128)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_socket():
+            path.unlink()
+        plain.bind(str(path))
+        path.chmod(0o600)
+        plain.listen(128)
+    except OSError as error:
+        plain.close()
+        raise CannotListen(f"can't listen at {path}: {error}", address=str(path), reason=str(error)) from error
     return trio.SocketListener(trio.socket.from_stdlib_socket(plain))

@@ -28,6 +28,7 @@ from ..errors import ExeclayerError, InvalidConfig, JournalError
 from ..upstream.endpoint import Connector, connect
 from ..upstream.failover import Event
 from ..upstream.ring import Header as Head
+from . import control
 from . import monitor as monitoring
 from .doors import Doors, Origin
 from .endpoints import Endpoints, Listener
@@ -148,6 +149,7 @@ class OrderEngine:
                 nursery.start_soon(keeper.run)
                 await self._watch.known.wait()
                 self.addresses = await nursery.start(self._doors.run)
+                await nursery.start(control.serve, self)
                 self.is_ready = True
                 task_status.started(self)
                 await self._stopping.wait()

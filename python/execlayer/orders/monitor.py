@@ -204,11 +204,18 @@ RISING = ("rpc_failures", "orders_failed_submitted", "validation_failures")
 _COUNTED = (
     *("signals_received", "orders_created", "orders_submitted", "orders_completed", "orders_failed", "duplicates"),
     *("sequence_gaps", "replacements", "cancels", "reorgs", "nonce_holes_filled", "submission_failures"),
-    *("validation_failures", "timeout_failures", "capacity_rejections", "signal_processing_errors", "sim_drift"),
+    *(
+        "orders_failed_submitted",
+        "validation_failures",
+        "timeout_failures",
+        "capacity_rejections",
+        "signal_processing_errors",
+        "sim_drift",
+    ),
 )
 _GAUGES = (
     *("active_orders", "queue_depth", "results_waiting", "head", "halted", "success_rate", "head_lag_seconds"),
-    *("memory_bytes", "cpu_seconds", "ready", "endpoints_up", "lanes_frozen"),
+    *("memory_bytes", "cpu_seconds", "ready", "endpoints_up", "lanes_frozen", "max_concurrent_orders"),
 )
 
 
@@ -221,8 +228,8 @@ def prometheus(stats: Mapping[str, Any], monitor: Monitor) -> str:
         lines.extend(f"execlayer_orders_{name}{labels} {value}" for labels, value in rows)
 
     for name in _COUNTED:
-        put(f"{name}_total", "counter", [("", stats[name])])
-    put("failures_total", "counter", [(f'{{reason="{name}"}}', n) for name, n in stats["failures"].items()])
+        put(f"{name.removeprefix('orders_')}_total", "counter", [("", stats[name])])
+    put("failed_by_reason_total", "counter", [(f'{{reason="{name}"}}', n) for name, n in stats["failures"].items()])
     put("rpc_failures_total", "counter", [(f'{{endpoint="{n}"}}', v) for n, v in monitor.rpc_failures.items()])
     put("profit_wei", "gauge", [("", stats["total_realized_wei"])])
     put("gas_cost_wei", "gauge", [("", stats["total_gas_wei"])])

@@ -41,8 +41,11 @@ impl Core {
         }
         self.settle_deep();
         self.close_windows();
-        self.look_after();
         let head = self.state.ring.head().map_or(0, |head| head.number);
+        // Else once its receipts are known: what stands in a block needs no replacement.
+        if self.is_matched_through(head) {
+            self.look_after();
+        }
         // A chain without finality is final where the ring ends.
         self.finalize(head.saturating_sub(RING));
         self.forget_receipts(head);
@@ -68,6 +71,9 @@ impl Core {
             self.land_block(number, block, &ours);
             self.settle_deep();
             self.close_windows();
+            if self.is_matched_through(self.state.ring.head().map_or(0, |head| head.number)) {
+                self.look_after();
+            }
         }
     }
 

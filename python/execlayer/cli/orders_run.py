@@ -1,0 +1,89 @@
+"""An order engine as a process: until a signal of the system ends it, in order; a second one at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import trio
+
+from .. import _core
+from ..orders import AuthKey, OrderEngine, OrderSettings, Report
+from ..orders.monitor import Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What goes to stdout."""
+
+    json: bool
+    results: bool
+
+
+async def run(
+    settings: OrderSettings,
+    keys: list[_core.Key],
+    identity: _core.Key | None,
+    auth_keys: Sequence[AuthKey],
+    on_alert: Callable[[Alert], None],
+    shown: Shown,
+) -> None:
+    """Runs until SIGINT or SIGTERM."""
+    engine = OrderEngine(settings, keys, identity=identity, auth_keys=auth_keys, on_alert=on_alert)
+    async with trio.open_nursery() as nursery:
+        # From here on: a signal may come while the engine is still starting.
+        await nursery.start(_end_on_signal, engine, nursery.cancel_scope)
+        async with trio.open_nursery() as inner:
+            await inner.start(engine.run)
+            if shown.json:
+                ready = {"event": "ready", "addresses": engine.addresses, "chain_id": settings.chain_id}
+                print(json.dumps({**ready, "senders": engine.senders}), flush=True)
+            else:
+                print(f"takes signals for chain {settings.chain_id} at {' and '.join(engine.addresses)}", flush=True)
+            if shown.results:
+                nursery.start_soon(_show_results, engine, shown.json)
+        nursery.cancel_scope.cancel()
+
+
+async def _end_on_signal(
+    engine: OrderEngine,
+    scope: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if not engine.is_ready:
+                # The second one, or one before it was ready: what is written is safe.
+                scope.cancel()
+                return
+            engine.stop()
+
+
+async def _show_results(engine: OrderEngine, as_json: bool) -> None:
+    async for one in engine.updates():
+        told = {"event": one.kind, **as_plain(one)}
+        print(json.dumps(told) if as_json else text(one), flush=True)
+
+
+def as_plain(report: Report) -> dict[str, object]:
+    """A report as JSON has it."""
+    plain = asdict(report)
+    if report.error is not None:
+        plain["error"]["revert"] = "0x" + report.error.revert.hex()
+    return plain
+
+
+def text(report: Report) -> str:
+    """A report in a line."""
+    status = report.status
+    if status is None:
+        return report.kind
+    parts = [f"order {status.order_id}", f"signal {status.signal_id} of {status.source_id}", status.state, status.sub]
+    if status.failure:
+        parts.append(f"{status.failure}: {report.error.text if report.error else ''}")
+    parts += [f"{fill.kind} in block {fill.block}: {fill.realized_wei} wei after gas" for fill in report.fills]
+    return "  ".join(parts)

@@ -1,0 +1,118 @@
+"""Senders' keys from where they lie: keystores (version 3), and on development chains plain files.
+
+A plain key on a chain where money is real is refused: whoever reads the disk would own it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+
+from .. import _core
+from ..errors import ExeclayerError
+from .cipher import aes_ctr
+from .settings import DEVELOPMENT_CHAINS, OrderSettings
+from .wire import AuthKey
+
+SECRET_BYTES_MIN = 16
+"""Shorter ones could be guessed."""
+
+
+SCRYPT_BYTES_MAX = 1 << 30
+"""What opening a keystore may take; geth's own want 256 MiB."""
+
+
+class KeyUnreadable(ExeclayerError, ValueError):
+    """A file holds no key that can be used; which is never told."""
+
+    path: str
+    reason: str
+
+
+def _unreadable(path: Path, reason: str) -> KeyUnreadable:
+    return KeyUnreadable(f"no key in {path}: {reason}", path=str(path), reason=reason)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def sender_keys(settings: OrderSettings) -> list[_core.Key]:
+    """The keys of all senders. *Errors*: :class:`KeyUnreadable`."""
+    senders = settings.senders
+    if not senders.keys:
+        raise KeyUnreadable("setting senders.keys names no file", path="", reason="no file is named")
+    password = _text(senders.password_file) if senders.password_file is not None else None
+    return [read_key(path, chain_id=settings.chain_id, password=password) for path in senders.keys]
+
+
+def relay_identity(settings: OrderSettings) -> _core.Key | None:
+    """The key that signs requests to relays. It is worth nothing, so it may lie in a plain file."""
+    path = settings.mev_protection.identity_key
+    return None if path is None else _plain(path)
+
+
+def auth_keys(settings: OrderSettings) -> list[AuthKey]:
+    """The secrets that sources sign with, in hex. *Errors*: :class:`KeyUnreadable`."""
+    found = []
+    for number, path in settings.protocol.hmac_keys.items():
+        try:
+            secret = bytes.fromhex(_text(path).removeprefix("0x"))
+        except ValueError:
+            raise _unreadable(path, "a secret in hex is wanted") from None
+        if len(secret) < SECRET_BYTES_MIN:
+            raise _unreadable(path, f"a secret has at least {SECRET_BYTES_MIN} bytes")
+        found.append(AuthKey(number, secret))
+    return found
+
+
+def read_key(path: Path, *, chain_id: int, password: str | None = None) -> _core.Key:
+    """A key from a keystore, or from a plain file where the chain is a development one. *Errors*:
+    :class:`KeyUnreadable`."""
+    if _text(path).startswith("{"):
+        if password is None:
+            raise _unreadable(path, "a keystore needs senders.password_file")
+        return _keystore(path, password)
+    if chain_id not in DEVELOPMENT_CHAINS:
+        raise _unreadable(path, f"a plain key is no way to keep money on chain {chain_id}: use a keystore")
+    return _plain(path)
+
+
+def _plain(path: Path) -> _core.Key:
+    try:
+        return _core.Key(bytes.fromhex(_text(path).removeprefix("0x")))
+    except (ValueError, ExeclayerError):
+        raise _unreadable(path, "32 bytes in hex are wanted") from None
+
+
+def _keystore(path: Path, password: str) -> _core.Key:
+    try:
+        value = json.loads(_text(path))
+        crypto = value.get("crypto") or value["Crypto"]
+        if value["version"] != 3 or crypto["cipher"] != "aes-128-ctr":
+            raise _unreadable(path, "only version 3 with aes-128-ctr is known")
+        derived = _derive(crypto["kdf"], crypto["kdfparams"], password.encode())
+        sealed = bytes.fromhex(crypto["ciphertext"])
+        if not hmac.compare_digest(_core.keccak256(derived[16:32] + sealed), bytes.fromhex(crypto["mac"])):
+            raise _unreadable(path, "the password is another one")
+        return _core.Key(aes_ctr(derived[:16], bytes.fromhex(crypto["cipherparams"]["iv"]), sealed))
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, KeyUnreadable):
+            raise
+        raise _unreadable(path, f"no keystore of version 3: {type(error).__name__}") from None
+
+
+def _derive(kdf: str, params: dict[str, Any], password: bytes) -> bytes:
+    salt, length = bytes.fromhex(params["salt"]), params["dklen"]
+    if kdf == "scrypt":
+        n, r, p = params["n"], params["r"], params["p"]
+        return hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, dklen=length, maxmem=SCRYPT_BYTES_MAX)
+    if kdf == "pbkdf2" and params["prf"] == "hmac-sha256":
+        return hashlib.pbkdf2_hmac("sha256", password, salt, params["c"], length)
+    raise ValueError(kdf)
