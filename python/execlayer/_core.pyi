@@ -100,7 +100,10 @@ def transition(
     chain_id: int = 1,
     reward: int | None = None,
     blob_params: bytes | None = None,
-    trace: tuple[str, bool] | None = None,
+    trace: str | None = None,
+    stack: bool = True,
+    memory: bool = False,
+    returned: bool = False,
 ) -> tuple[str, str, bytes]: ...
 def run_code(
     code: str | bytes,
@@ -111,7 +114,9 @@ def run_code(
     value: int | None = None,
     create: bool = False,
     trace: Callable[[str], object] | None = None,
+    stack: bool = True,
     memory: bool = False,
+    returned: bool = False,
 ) -> dict[str, Any]: ...
 def import_blocks(
     chain: Chain, path: str, watch: Callable[[int, int, int], object] | None = None

@@ -36,7 +36,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--value", default="0", metavar="AMOUNT", help='what is sent along, such as "1 ether"')
     parser.add_argument("--create", action="store_true", help="run it as creation code")
     parser.add_argument("--trace", action="store_true", help="print a line for each step, as EIP-3155 has it")
-    parser.add_argument("--memory", action="store_true", help="with the memory in each of them")
+    parser.add_argument("--trace.memory", "--memory", dest="memory", action="store_true", help="with the memory")
+    parser.add_argument("--trace.nostack", dest="nostack", action="store_true", help="without the stack")
+    parser.add_argument("--trace.returndata", dest="returndata", action="store_true", help="with what calls returned")
     parser.add_argument("--genesis", metavar="FILE", help="the code is a file of blocks that follow this genesis.json")
 
 
@@ -55,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
         value=wei(options.value if not options.value.isdecimal() else int(options.value)),
         create=options.create,
         trace=_print if options.trace else None,
+        stack=not options.nostack,
         memory=options.memory,
+        returned=options.returndata,
     )
     logs = [{"address": address, "topics": topics, "data": _hex(data)} for address, topics, data in told["logs"]]
     told |= {"output": _hex(told["output"]), "logs": logs}

@@ -45,7 +45,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trace", action="store_true", help="write trace-INDEX-HASH.jsonl for each transaction")
     parser.add_argument("--trace.memory", action="store_true", help="with the memory in each line")
-    for name in ("nomemory", "noreturndata", "nostack", "returndata"):
+    parser.add_argument("--trace.nostack", action="store_true", help="without the stack")
+    parser.add_argument("--trace.returndata", action="store_true", help="with what calls returned")
+    # Older names of what is so anyway.
+    for name in ("nomemory", "noreturndata"):
         parser.add_argument(f"--trace.{name}", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -85,7 +88,10 @@ def _run(options: dict[str, Any]) -> int:
         chain_id=_positive(options["state.chainid"]),
         reward=None if reward == -1 else reward,
         blob_params=given.get("blobParams"),
-        trace=(str(folder), options["trace.memory"]) if options["trace"] else None,
+        trace=str(folder) if options["trace"] else None,
+        stack=not options["trace.nostack"],
+        memory=options["trace.memory"],
+        returned=options["trace.returndata"],
     )
     streams: dict[str, dict[str, Any]] = {"stdout": {}, "stderr": {}}
     for name, text in (("alloc", alloc), ("result", result), ("body", json.dumps("0x" + body.hex()))):

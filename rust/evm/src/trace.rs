@@ -11,7 +11,7 @@ mod steps;
 
 use std::fmt::Write;
 
-use types::{Address, U256};
+use types::{Address, U256, primitives::hex};
 
 use crate::{
     frame::{FrameResult, Message, Status},
@@ -88,31 +88,53 @@ impl<A: Tracer, B: Tracer> Tracer for (A, B) {
     }
 }
 
+/// What a line holds beside what every line does: each of them can be long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The stack; else there is `null`.
+    pub stack: bool,
+    /// The memory's bytes.
+    pub memory: bool,
+    /// What the last call returned.
+    pub returned: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { stack: true, memory: false, returned: false }
+    }
+}
+
 /// Writes EIP-3155 lines: hands each finished line, without its line break, to a sink.
 pub struct Lines<S> {
     sink: S,
     line: String,
-    /// Whether memory is written out; it can be long.
-    memory: bool,
+    shown: Shown,
 }
 
 impl<S: FnMut(&str)> Lines<S> {
-    /// With or without the memory's bytes in each line.
-    pub fn new(memory: bool, sink: S) -> Self {
-        Self { sink, line: String::new(), memory }
+    /// Lines that hold this.
+    pub fn new(shown: Shown, sink: S) -> Self {
+        Self { sink, line: String::new(), shown }
     }
 }
 
 /// A step's line but for its end.
-fn write_step(line: &mut String, step: &Step<'_>, memory_size: usize, memory: bool) {
+fn write_step(line: &mut String, step: &Step<'_>, memory_size: usize, shown: Shown) {
     let mut write = || -> std::fmt::Result {
         let Step { pc, opcode, gas, depth, .. } = *step;
-        write!(line, r#"{{"pc":{pc},"op":{opcode},"gas":"{gas:#x}","memSize":{memory_size},"stack":["#)?;
-        for (index, word) in step.stack.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(line, r#"{comma}"{word:#x}""#)?;
+        write!(line, r#"{{"pc":{pc},"op":{opcode},"gas":"{gas:#x}","memSize":{memory_size},"stack":"#)?;
+        if shown.stack {
+            line.push('[');
+            for (index, word) in step.stack.iter().enumerate() {
+                let comma = if index == 0 { "" } else { "," };
+                write!(line, r#"{comma}"{word:#x}""#)?;
+            }
+            line.push(']');
+        } else {
+            line.push_str("null");
         }
-        write!(line, r#"],"depth":{depth},"refund":{},"opName":""#, step.refund.max(0))?;
+        write!(line, r#","depth":{depth},"refund":{},"opName":""#, step.refund.max(0))?;
         for letter in step.name.chars() {
             // A name of one's own may hold anything.
             match letter {
@@ -122,12 +144,9 @@ fn write_step(line: &mut String, step: &Step<'_>, memory_size: usize, memory: bo
             }
         }
         line.push('"');
-        if memory {
-            write!(line, r#","memory":"0x"#)?;
-            for byte in step.memory {
-                write!(line, "{byte:02x}")?;
-            }
-            line.push('"');
+        let octets = [(shown.memory, "memory", step.memory), (shown.returned, "returnData", step.returned)];
+        for (_, name, bytes) in octets.into_iter().filter(|(shown, ..)| *shown) {
+            write!(line, r#","{name}":"{}""#, hex::encode_prefixed(bytes))?;
         }
         Ok(())
     };
@@ -146,7 +165,7 @@ fn write_end(line: &mut String, cost: u64, halt: Option<HaltReason>) {
 impl<S: FnMut(&str)> Tracer for Lines<S> {
     fn step(&mut self, step: &Step<'_>) {
         self.line.clear();
-        write_step(&mut self.line, step, step.memory.len(), self.memory);
+        write_step(&mut self.line, step, step.memory.len(), self.shown);
     }
 
     fn stepped(&mut self, cost: u64, halt: Option<HaltReason>) {

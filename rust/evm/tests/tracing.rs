@@ -3,12 +3,13 @@
 use execlayer_evm::{
     BlockEnv, ChainSpec, Fork, HaltReason, Tracer,
     frame::{FrameResult, Kind, Machine, Message, Status, run},
-    trace::{Calls, Lines, Step, Steps},
+    trace::{Calls, Lines, Shown, Step, Steps},
 };
 use state::{MemoryState, Overlay};
 use types::{Address, Bytes, U256};
 
 const CONTRACT: Address = Address::repeat_byte(0xc0);
+const WITH_MEMORY: Shown = Shown { stack: true, memory: true, returned: false };
 
 fn run_code(code: &str, gas: u64, tracer: Option<&mut dyn Tracer>) -> FrameResult {
     let rules = ChainSpec::at(1, Fork::Osaka).rules(1, 1);
@@ -39,7 +40,7 @@ fn lines_are_those_of_eip_3155() {
     // PUSH1 2 PUSH0 MSTORE8 INVALID
     let code = "60025f53fe";
     let mut lines = Vec::new();
-    let mut writer = Lines::new(true, |line: &str| lines.push(line.to_owned()));
+    let mut writer = Lines::new(WITH_MEMORY, |line: &str| lines.push(line.to_owned()));
     let traced = run_code(code, 100, Some(&mut writer));
     let expected = [
         r#"{"pc":0,"op":96,"gas":"0x64","memSize":0,"stack":[],"depth":1,"refund":0,"opName":"PUSH1","memory":"0x","gasCost":"0x3"}"#,
@@ -52,6 +53,31 @@ fn lines_are_those_of_eip_3155() {
     assert!(lines.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
     assert_eq!(traced, run_code(code, 100, None));
     assert_eq!(traced.status, Status::Halt(HaltReason::InvalidOpcode(0xfe)));
+}
+
+#[test]
+fn a_line_shows_what_was_asked_for() {
+    // The identity precompile, asked for one byte: PUSH1 1 PUSH0 PUSH1 1 PUSH0 PUSH1 4 GAS STATICCALL.
+    let code = "60015f60015f60045afa";
+    let told = |shown: Shown| {
+        let mut last = String::new();
+        run_code(
+            code,
+            10_000,
+            Some(&mut Lines::new(shown, |line: &str| {
+                if line.contains("opName") {
+                    line.clone_into(&mut last);
+                }
+            })),
+        );
+        serde_json::from_str::<serde_json::Value>(&last).expect("JSON")
+    };
+    let usual = told(Shown::default());
+    assert_eq!(usual["stack"], serde_json::json!(["0x1"]));
+    assert!(usual.get("memory").is_none() && usual.get("returnData").is_none());
+    let other = told(Shown { stack: false, memory: false, returned: true });
+    assert_eq!((&other["stack"], &other["returnData"]), (&serde_json::Value::Null, &serde_json::json!("0x00")));
+    assert!(other.get("memory").is_none());
 }
 
 /// Notes messages and steps.
@@ -110,7 +136,7 @@ fn kept_steps_are_the_lines_and_the_tree_is_that_of_the_messages() {
     // PUSH0 MLOAD POP, STATICCALL of the identity precompile with three bytes, CREATE2 of nothing, REVERT.
     let code = "5f5150 5f5f60035f60046064fa50 5f5f5f5ff550 5f5ffd".replace(' ', "");
     let mut lines = Vec::new();
-    let mut writer = Lines::new(true, |line: &str| lines.push(line.to_owned()));
+    let mut writer = Lines::new(WITH_MEMORY, |line: &str| lines.push(line.to_owned()));
     let traced = run_code(&code, 100_000, Some(&mut writer));
     let mut both = (Steps::new(true, 1 << 20), Calls::default());
     assert_eq!(run_code(&code, 100_000, Some(&mut both)), traced);

@@ -76,7 +76,10 @@ impl Bytecode {
 
 #[cfg(test)]
 mod tests {
-    use evm::{HaltReason, Outcome, trace::Lines};
+    use evm::{
+        HaltReason, Outcome,
+        trace::{Lines, Shown},
+    };
     use types::primitives::hex;
 
     use super::*;
@@ -115,7 +118,7 @@ mod tests {
         assert!(matches!(with(20_999).run(None), Err(CallError::Rejected(_))));
         assert_eq!(with(21_008).run(None).unwrap().outcome, Outcome::Halt { reason: HaltReason::OutOfGas });
         let mut steps = 0;
-        let mut lines = Lines::new(false, |_: &str| steps += 1);
+        let mut lines = Lines::new(Shown::default(), |_: &str| steps += 1);
         assert!(with(21_009).run(Some(&mut lines)).unwrap().outcome.is_success());
         assert!(steps >= 3, "{steps}");
     }

@@ -8,6 +8,7 @@ use std::{
 
 use chain::{
     blocktest::Network,
+    evm::trace::Shown,
     exec::suite::{self, Filter, Progress, Report},
     transition::{Input, TransitionError},
 };
@@ -99,9 +100,10 @@ fn told<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
 }
 
 /// One block over given accounts: the JSON of the accounts after, the JSON of the result, the RLP of the transactions.
-/// `trace` names a folder in which each transaction's steps become a file, and says whether with its memory.
+/// `trace` names a folder in which each transaction's steps become a file; the rest says what their lines hold.
 #[pyfunction]
-#[pyo3(signature = (alloc, env, txs, *, fork, chain_id=1, reward=None, blob_params=None, trace=None))]
+#[pyo3(signature = (alloc, env, txs, *, fork, chain_id=1, reward=None, blob_params=None, trace=None,
+    stack=true, memory=false, returned=false))]
 #[expect(clippy::too_many_arguments, reason = "all but three by name")]
 pub(crate) fn transition<'py>(
     py: Python<'py>,
@@ -112,18 +114,21 @@ pub(crate) fn transition<'py>(
     chain_id: u64,
     reward: Option<&Bound<'py, PyAny>>,
     blob_params: Option<&[u8]>,
-    trace: Option<(PathBuf, bool)>,
+    trace: Option<PathBuf>,
+    stack: bool,
+    memory: bool,
+    returned: bool,
 ) -> PyResult<(String, String, Bound<'py, PyBytes>)> {
     let reward = reward.map(|reward| argument("reward", reward).u128()).transpose()?;
     let input = Input { fork, chain_id, reward, alloc, env, txs, blob_params };
     let outcome = enter::long(py, || match &trace {
         None => chain::transition::transition(&input, None),
-        Some((folder, memory)) => {
+        Some(folder) => {
             let mut open = |index, hash| -> io::Result<Box<dyn Write>> {
                 let file = File::create(folder.join(format!("trace-{index}-{hash}.jsonl")))?;
                 Ok(Box::new(BufWriter::new(file)))
             };
-            chain::transition::transition(&input, Some((&mut open, *memory)))
+            chain::transition::transition(&input, Some((&mut open, Shown { stack, memory, returned })))
         }
     })?;
     let body = PyBytes::new(py, &outcome.body);

@@ -1,7 +1,10 @@
 //! `execlayer run`: code alone.
 
 use chain::{
-    evm::{Executed, Fork, Outcome, trace::Lines},
+    evm::{
+        Executed, Fork, Outcome,
+        trace::{Lines, Shown},
+    },
     exec::bytecode::Bytecode,
     transition::ending,
 };
@@ -15,9 +18,11 @@ use crate::{convert::argument, enter, error::Reason};
 /// Characters of a trace after which it is handed over.
 const PORTION_CHARS: usize = 1 << 16;
 
-/// Runs code that nobody deployed, and tells how it ended. `trace` is given EIP-3155 lines, many at a time.
+/// Runs code that nobody deployed, and tells how it ended. `trace` is given EIP-3155 lines, many at a time; the rest says
+/// what they hold.
 #[pyfunction]
-#[pyo3(signature = (code, data, *, fork, gas=None, value=None, create=false, trace=None, memory=false))]
+#[pyo3(signature = (code, data, *, fork, gas=None, value=None, create=false, trace=None, stack=true, memory=false,
+    returned=false))]
 #[expect(clippy::too_many_arguments, reason = "all but two by name")]
 pub(crate) fn run_code<'py>(
     py: Python<'py>,
@@ -28,7 +33,9 @@ pub(crate) fn run_code<'py>(
     value: Option<&Bound<'py, PyAny>>,
     create: bool,
     trace: Option<Py<PyAny>>,
+    stack: bool,
     memory: bool,
+    returned: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let fork: Fork = fork.parse().map_err(|error: chain::evm::spec::UnknownFork| error.raise(py))?;
     let bytecode = Bytecode {
@@ -59,7 +66,7 @@ pub(crate) fn run_code<'py>(
                 hand_over(&mut held);
             }
         };
-        let executed = bytecode.run(Some(&mut Lines::new(memory, &mut sink)))?;
+        let executed = bytecode.run(Some(&mut Lines::new(Shown { stack, memory, returned }, &mut sink)))?;
         held.push_str(&ending(&executed));
         held.push('\n');
         hand_over(&mut held);

@@ -18,7 +18,7 @@ use std::{
 
 use evm::{
     Executed, Fork, Outcome, Rules, Tracer,
-    trace::{Lines, Step},
+    trace::{Lines, Shown, Step},
 };
 use exec::{
     BlockBuilder, ExecError, Mode, Reward,
@@ -110,11 +110,11 @@ pub enum TransitionError {
 /// Where the trace of a transaction goes, given its index among those that stand in the block, and its hash.
 pub type TraceTo<'a> = &'a mut dyn FnMut(usize, B256) -> io::Result<Box<dyn Write>>;
 
-/// Does it. With `trace_to`, each transaction's steps are written as EIP-3155 lines, with memory where asked for.
+/// Does it. With `trace_to`, each transaction's steps are written as EIP-3155 lines that hold what is to be shown.
 ///
 /// # Errors
 /// See [`TransitionError`]; a refused transaction is none.
-pub fn transition(input: &Input<'_>, trace_to: Option<(TraceTo<'_>, bool)>) -> Result<Transition, TransitionError> {
+pub fn transition(input: &Input<'_>, trace_to: Option<(TraceTo<'_>, Shown)>) -> Result<Transition, TransitionError> {
     let network: Network = input.fork.parse()?;
     let alloc: BTreeMap<Address, AccountWords> = read("alloc", input.alloc)?;
     let env: Environment = read("env", input.env)?;
@@ -158,8 +158,8 @@ pub fn transition(input: &Input<'_>, trace_to: Option<(TraceTo<'_>, bool)>) -> R
         };
         let executed = match &mut trace_to {
             None => builder.push(&recovered),
-            Some((open, memory)) => {
-                traced(&mut builder, &recovered, included.len(), open, *memory).map_err(TransitionError::Trace)?
+            Some((open, shown)) => {
+                traced(&mut builder, &recovered, included.len(), open, *shown).map_err(TransitionError::Trace)?
             }
         };
         match executed {
@@ -216,12 +216,12 @@ fn traced(
     transaction: &Recovered,
     index: usize,
     open: &mut TraceTo<'_>,
-    memory: bool,
+    shown: Shown,
 ) -> Result<Result<Executed, ExecError>, String> {
     let mut written = String::new();
     let mut out = None;
     let mut failed = None;
-    let lines = Lines::new(memory, |line: &str| {
+    let lines = Lines::new(shown, |line: &str| {
         written.push_str(line);
         written.push('\n');
     });

@@ -160,7 +160,7 @@ fn a_trace_has_a_line_for_each_step_and_one_for_the_end() {
         (alloc().to_string(), env().to_string(), json!([send(5, BOB), send(0, KEEPER)]).to_string());
     let [alloc, env, txs] = [&alloc, &env, &txs].map(|text| text.as_bytes());
     let input = Input { fork: "Shanghai", chain_id: 1, reward: None, alloc, env, txs, blob_params: None };
-    let out = transition(&input, Some((&mut open, false))).unwrap();
+    let out = transition(&input, Some((&mut open, Shown::default()))).unwrap();
     assert_eq!(opened.len(), 1, "a refused transaction has no trace");
     assert_eq!(json!(opened[0].1), out.result["receipts"][0]["transactionHash"]);
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use types::{Address, U256};
 
-use super::{Step, Tracer, write_end, write_step};
+use super::{Shown, Step, Tracer, write_end, write_step};
 use crate::{interpreter::HaltReason, spec::opcodes::OPCODES};
 
 /// Bytes of steps, stacks and memories that are kept unless said otherwise: half a million steps with usual stacks.
@@ -106,7 +106,8 @@ impl Steps {
     pub fn line(&self, index: usize) -> Option<String> {
         let Stepped { step, memory_size, cost, halt } = self.get(index)?;
         let mut line = String::new();
-        write_step(&mut line, &step, memory_size, self.memory);
+        let shown = Shown { memory: self.memory, ..Shown::default() };
+        write_step(&mut line, &step, memory_size, shown);
         write_end(&mut line, cost, halt);
         Some(line)
     }
