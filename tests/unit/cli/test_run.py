@@ -42,6 +42,21 @@ def test_each_step_is_a_line(run: Run) -> None:
     assert lines[2]["stack"] == ["0x1", "0x2"] and lines[-1]["pass"] is True
 
 
+def test_steps_show_what_is_asked_for(run: Run) -> None:
+    # The identity precompile gives back one byte of zero.
+    code = "60015f60015f60045afa"
+
+    def last(*flags: str) -> dict[str, object]:
+        _, out, _ = run("run", code, "--trace", *flags)
+        return dict([json.loads(line) for line in out.splitlines() if "opName" in line][-1])
+
+    usual = last()
+    assert usual["stack"] == ["0x1"] and "memory" not in usual and "returnData" not in usual
+    more = last("--trace.memory", "--trace.returndata")
+    assert more["memory"] == "0x" + "00" * 32 and more["returnData"] == "0x00"
+    assert last("--trace.nostack") == usual | {"stack": None}
+
+
 def test_code_comes_from_a_file_or_stdin(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = run("run", ANSWER + "f3")
     (tmp_path / "hex").write_text("0x" + ANSWER + "\nf3\n")

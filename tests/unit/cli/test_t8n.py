@@ -64,6 +64,23 @@ def test_files_go_in_and_out(run: Run, folder: Path) -> None:
         assert json.loads(out)["result"]["txRoot"] == result["txRoot"]
 
 
+def test_traces_show_what_is_asked_for(run: Run, folder: Path) -> None:
+    given = inputs()
+    given["alloc"][COINBASE] = {"balance": "0x0", "code": "0x600160025500"}
+    write(folder / "alloc.json", given["alloc"])
+    write(folder / "txs.json", [given["txs"][0] | {"gas": "0x186a0"}])
+    told = []
+    for flags in ([], ["--trace.nostack", "--trace.memory", "--trace.returndata"]):
+        out = folder / str(len(flags))
+        assert run("t8n", "--state.fork=London", f"--output.basedir={out}", "--trace", *flags) == (0, "", "")
+        (path,) = out.glob("trace-*.jsonl")
+        told.append([json.loads(line) for line in path.read_text().splitlines()])
+    usual, other = told
+    assert [line["stack"] for line in usual[:3]] == [[], ["0x1"], ["0x1", "0x2"]]
+    assert other[2] == usual[2] | {"stack": None, "memory": "0x", "returnData": "0x"}
+    assert other[-1] == usual[-1]
+
+
 def test_streams_go_in_and_out(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(inputs()).encode())))
