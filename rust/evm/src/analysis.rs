@@ -1,8 +1,11 @@
 //! What is known of a bytecode before it runs.
 
-use std::sync::{
-    Arc, OnceLock, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use alloy_primitives::map::B256HashMap;
@@ -89,10 +92,31 @@ const CACHE_LIMIT: usize = 8 << 20;
 
 const SHARDS: usize = 16;
 
-/// Analysed code by its hash, shared between threads and bounded: a shard that is full starts anew.
-#[derive(Debug, Default)]
+/// Analysed code by its hash, shared between threads and bounded: a shard that is full starts anew. Before it lies what
+/// a thread asked for last, which takes no lock: calls go to few contracts.
+#[derive(Debug)]
 pub(crate) struct CodeCache {
+    /// No other cache's; a code's steps are those of one cache's instructions.
+    number: u64,
     shards: [RwLock<Shard>; SHARDS],
+}
+
+impl Default for CodeCache {
+    fn default() -> Self {
+        static CACHES: AtomicU64 = AtomicU64::new(0);
+        Self { number: CACHES.fetch_add(1, Ordering::Relaxed), shards: Default::default() }
+    }
+}
+
+/// Codes that each thread has at hand: few enough to hold on to, whatever became of their cache.
+const RECENT: usize = 8;
+
+/// Of which cache, by which hash.
+type Recent = Option<(u64, B256, Arc<Code>)>;
+
+thread_local! {
+    /// By the hash's last byte.
+    static LAST_ASKED: RefCell<[Recent; RECENT]> = const { RefCell::new([const { None }; RECENT]) };
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +128,21 @@ struct Shard {
 impl CodeCache {
     /// The code with this hash, fetched and analysed if it is not at hand.
     pub(crate) fn get<E>(&self, hash: B256, fetch: impl FnOnce() -> Result<Bytes, E>) -> Result<Arc<Code>, E> {
+        LAST_ASKED.with(|recent| {
+            // Fetching runs code of others, which may ask, too.
+            let place = hash[31] as usize % RECENT;
+            if let Some((number, held, code)) = &recent.borrow()[place]
+                && (*number, held) == (self.number, &hash)
+            {
+                return Ok(code.clone());
+            }
+            let code = self.get_shared(hash, fetch)?;
+            recent.borrow_mut()[place] = Some((self.number, hash, code.clone()));
+            Ok(code)
+        })
+    }
+
+    fn get_shared<E>(&self, hash: B256, fetch: impl FnOnce() -> Result<Bytes, E>) -> Result<Arc<Code>, E> {
         let shard = &self.shards[hash[31] as usize % SHARDS];
         if let Some(code) = shard.read().unwrap_or_else(PoisonError::into_inner).codes.get(&hash) {
             return Ok(code.clone());
@@ -117,5 +156,47 @@ impl CodeCache {
         }
         shard.codes.insert(hash, code.clone());
         Ok(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::keccak256;
+
+    use super::*;
+
+    fn code(byte: u8) -> (B256, Bytes) {
+        let bytes = Bytes::from(vec![byte; 3]);
+        (keccak256(&bytes), bytes)
+    }
+
+    #[test]
+    fn code_is_fetched_once_a_cache_whatever_was_asked_for_in_between() {
+        let (one, other) = (CodeCache::default(), CodeCache::default());
+        for cache in [&one, &other] {
+            for round in 0..2 {
+                for byte in 0..=255 {
+                    let (hash, bytes) = code(byte);
+                    let mut fetched = false;
+                    let got = cache.get::<()>(hash, || {
+                        fetched = true;
+                        Ok(bytes.clone())
+                    });
+                    assert_eq!((got.unwrap().bytes.clone(), fetched), (bytes, round == 0));
+                }
+            }
+        }
+        let (hash, _) = code(7);
+        let [first, again, others] = [&one, &one, &other].map(|cache| cache.get(hash, || Err(())).unwrap());
+        assert!(Arc::ptr_eq(&first, &again), "the same, with what is known of it");
+        assert!(!Arc::ptr_eq(&first, &others), "another cache's steps are for other instructions");
+    }
+
+    #[test]
+    fn what_cannot_be_fetched_is_asked_for_again() {
+        let cache = CodeCache::default();
+        let (hash, bytes) = code(1);
+        assert_eq!(cache.get(hash, || Err("unreadable")).unwrap_err(), "unreadable");
+        assert_eq!(cache.get::<()>(hash, || Ok(bytes.clone())).unwrap().bytes, bytes);
     }
 }

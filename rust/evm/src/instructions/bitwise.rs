@@ -13,8 +13,7 @@ use crate::{
 #[inline(always)]
 fn compare(frame: &mut Frame, holds: impl FnOnce(&U256, &U256) -> bool) -> Flow {
     let a = frame.stack.pop();
-    let b = frame.stack.top();
-    *b = U256::from(u64::from(holds(&a, b)));
+    frame.stack.change(|b| U256::from(u64::from(holds(&a, &b))));
     Ok(())
 }
 
@@ -51,8 +50,7 @@ pub(super) fn eq(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
 
 #[inline(always)]
 pub(super) fn iszero(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
-    let a = frame.stack.top();
-    *a = U256::from(u64::from(a.is_zero()));
+    frame.stack.change(|a| U256::from(u64::from(a.is_zero())));
     Ok(())
 }
 

@@ -67,6 +67,13 @@ impl Stack {
         self.at(0)
     }
 
+    /// Puts in the place of the top what `of` makes of it.
+    #[inline(always)]
+    pub(crate) fn change(&mut self, of: impl FnOnce(U256) -> U256) {
+        let top = self.top();
+        *top = of(copy(top));
+    }
+
     /// A copy of the word at this depth on top.
     #[inline(always)]
     pub(crate) fn dup(&mut self, depth: usize) {
