@@ -1,9 +1,12 @@
 //! `execlayer_*`: what no other chain has.
 
-use chain::{pool::Obstacle, types::B256};
+use std::sync::Arc;
+
+use chain::{StoredBlock, pool::Obstacle, types::B256};
 
 use crate::{
     Context,
+    arguments::At,
     error::RpcError,
     json::{Decimal, Fields, Object, ToJson},
     methods::methods,
@@ -11,6 +14,7 @@ use crate::{
 
 methods! {
     execlayer_poolRanking("count?") Long pool_ranking, "The next block's transactions in their order, each with the reasons for its rank.";
+    execlayer_totals("block?") Long totals, "What a block burned and paid, what all up to it did, and the lattice hash after it.";
 }
 
 /// Transactions in an answer where none is asked for in particular, and at most.
@@ -56,4 +60,28 @@ fn pool_ranking(context: &Context<'_>, (count,): (Option<u64>,)) -> Result<Vec<R
         Some(Ranked { hash: pooled.hash, explanation })
     });
     Ok(ranked.collect())
+}
+
+/// What a block comes to besides what its header says.
+struct Totals(Arc<StoredBlock>);
+
+impl ToJson for Totals {
+    fn write(&self, out: &mut Vec<u8>) {
+        let StoredBlock { id, tally, .. } = &*self.0;
+        Fields(|object: &mut Object<'_>| {
+            object
+                .field("number", &id.number)
+                .field("hash", &id.hash)
+                .field("burned", &tally.burned)
+                .field("fees", &tally.fees)
+                .field("burnedSupply", &tally.burned_total)
+                .field("feesTotal", &tally.fees_total)
+                .field("latticeHash", &tally.lattice);
+        })
+        .write(out);
+    }
+}
+
+fn totals(context: &Context<'_>, (at,): (At,)) -> Result<Totals, RpcError> {
+    Ok(Totals(context.chain().block(context.checked(at)?)?))
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chain::{
     Chain, Genesis, Options, dev_key,
+    state::roots::proof,
     store::Store,
-    types::{Address, Bytes, Signature, Transaction, TxKind, U256, tx::TxEip1559},
+    types::{Address, B256, Bytes, Signature, Transaction, TxKind, U256, tx::TxEip1559},
 };
 use execlayer_rpc::{Development, Limits, Server};
 use proptest::prelude::*;
@@ -81,6 +82,46 @@ fn a_transfer_is_sent_mined_and_looked_up() {
     let history = result(&server, "eth_feeHistory", json!(["0x2", "latest", [50.0]]));
     assert_eq!(history["baseFeePerGas"].as_array().unwrap().len(), 3);
     assert_eq!(history["reward"][1], json!(["0x3b9aca00"]));
+}
+
+#[test]
+fn a_proof_holds_under_the_state_root_and_answers_keys_as_they_were_asked() {
+    let server = server();
+    result(&server, "eth_sendRawTransaction", json!([signed(0, &[], bob())]));
+    let whole = format!("0x{:064x}", 5);
+    for (address, balance) in [(BOB, "0x5"), ("0x00000000000000000000000000000000000000fe", "0x0")] {
+        let proof = result(&server, "eth_getProof", json!([address, ["0x5", whole], "0x1"]));
+        assert_eq!(proof["balance"], balance);
+        let keys: Vec<_> = proof["storageProof"].as_array().unwrap().iter().map(|slot| &slot["key"]).collect();
+        assert_eq!(keys, [&json!("0x5"), &json!(whole)]);
+        let root = result(&server, "eth_getBlockByNumber", json!(["0x1", false]))["stateRoot"].clone();
+        let root: B256 = serde_json::from_value(root).unwrap();
+        let nodes: Vec<Bytes> = serde_json::from_value(proof["accountProof"].clone()).unwrap();
+        let account = proof::verify_account(root, &address.parse().unwrap(), &nodes).unwrap();
+        assert_eq!(account.map_or(U256::ZERO, |account| account.balance), balance.parse::<U256>().unwrap());
+    }
+    let many: Vec<_> = (0..1025).map(|slot| format!("0x{slot:x}")).collect();
+    assert_eq!(
+        error(&server, "eth_getProof", json!([BOB, many])),
+        (-32602, "too many keys (got 1025, at most 1024)".into())
+    );
+    assert_eq!(error(&server, "eth_getProof", json!([BOB, [], "0x9"])), (-32000, "header not found".into()));
+}
+
+#[test]
+fn totals_tell_what_a_block_burned_and_paid() {
+    let server = server();
+    result(&server, "eth_sendRawTransaction", json!([signed(0, &[], bob())]));
+    let first = result(&server, "execlayer_totals", json!(["0x0"]));
+    assert_eq!((&first["burnedSupply"], &first["feesTotal"]), (&json!("0x0"), &json!("0x0")));
+    let last = result(&server, "execlayer_totals", json!([]));
+    let block = result(&server, "eth_getBlockByNumber", json!(["latest", false]));
+    assert_eq!((&last["number"], &last["hash"]), (&json!("0x1"), &block["hash"]));
+    let wei = |value: &Value| value.as_str().unwrap().parse::<U256>().unwrap();
+    assert_eq!(wei(&last["burned"]), wei(&block["baseFeePerGas"]) * wei(&block["gasUsed"]));
+    assert_eq!((&last["burned"], &last["fees"]), (&last["burnedSupply"], &last["feesTotal"]));
+    assert!(wei(&last["fees"]) > U256::ZERO && last["latticeHash"] != first["latticeHash"]);
+    assert_eq!(error(&server, "execlayer_totals", json!(["0x2"])).0, -32000);
 }
 
 #[test]

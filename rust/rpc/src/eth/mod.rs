@@ -6,6 +6,7 @@ mod call;
 mod fees;
 mod logs;
 mod overrides;
+mod proof;
 mod send;
 mod state;
 
@@ -37,6 +38,7 @@ methods! {
     eth_getBlockTransactionCountByNumber("block") Long blocks::transaction_count_by_number, "How many transactions a block holds.";
     eth_getCode("address", "block?") Quick state::code, "An account's code.";
     eth_getLogs("filter") Long logs::logs, "Logs of a range of blocks, by address and topics.";
+    eth_getProof("address", "slots", "block?") Long proof::proof, "An account and slots of it, with the trie nodes that prove them.";
     eth_getStorageAt("address", "slot", "block?") Quick state::storage, "The value of a storage slot, 32 bytes.";
     eth_getTransactionByBlockHashAndIndex("block hash", "index") Long blocks::transaction_by_hash_and_index, "A transaction by its place.";
     eth_getTransactionByBlockNumberAndIndex("block", "index") Long blocks::transaction_by_number_and_index, "A transaction by its place.";
