@@ -468,6 +468,7 @@ class Spec:
         dao: int | None,
         glaciers: Sequence[int | None],
         deposit_contract: str,
+        assets: bool,
         prices: Sequence[tuple[str, int]],
         opcodes: Sequence[tuple[int, str, int, int, int, Callable[..., Any]]],
         precompiles: Sequence[tuple[str | bytes, str, int | Callable[[bytes], int], Callable[..., Any]]],

@@ -128,6 +128,8 @@ class ChainSpec:
     dao: int | None = None
     glaciers: tuple[int | None, int | None, int | None] = (None, None, None)
     deposit_contract: str = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+    assets: bool = False
+    """Whether there are further assets: their system account, and transactions of kind 0x54 from London on."""
     core: _core.Spec = field(init=False, repr=False, compare=False)
     """The Rust side."""
 
@@ -139,6 +141,7 @@ class ChainSpec:
             dao=self.dao,
             glaciers=list(self.glaciers),
             deposit_contract=self.deposit_contract,
+            assets=self.assets,
             prices=list(self.prices),
             opcodes=[(one.byte, one.name, one.gas, one.pops, one.pushes, one.function) for one in self.opcodes],
             precompiles=list(self.precompiles),
@@ -156,6 +159,7 @@ class ChainSpec:
             dao=parts["dao"],
             glaciers=tuple(parts["glaciers"]),
             deposit_contract=parts["deposit_contract"],
+            assets=parts["assets"],
         )
 
     # ---- made -------------------------------------------------------------------------------------------------------
@@ -302,6 +306,14 @@ class ChainSpec:
         blobs = (*(one for one in self.blobs if one.time < time), Blobs(time, target, max, update_fraction))
         return replace(self, blobs=blobs)
 
+    def with_assets(self) -> Self:
+        """With further assets: one system account, and transactions that move several at once.
+
+        >>> ChainSpec.osaka().with_assets().to_config()["execlayer"]
+        {'assets': True}
+        """
+        return replace(self, assets=True)
+
     def with_opcode(self, byte: int, name: str, function: Operation, *, gas: int, pops: int, pushes: int) -> Self:
         """An opcode of your own, at a byte that no fork uses.
 
@@ -358,7 +370,7 @@ class ChainSpec:
         return self.core.is_consensus
 
     def to_config(self) -> dict[str, Any]:
-        """As the ``config`` of a genesis file, which geth reads but for prices of its own.
+        """As the ``config`` of a genesis file, which geth reads but for prices of its own and assets.
 
         *Errors*: ``InvalidArgument`` where a function in Python is part of the rules.
         """
@@ -377,8 +389,11 @@ class ChainSpec:
         if self.dao is not None:
             config.update(daoForkBlock=self.dao, daoForkSupport=True)
         config.update(self._blob_config())
-        if self.prices:
-            config["execlayer"] = {"gas": dict(self.prices)}
+        own: dict[str, Any] = {"gas": dict(self.prices)} if self.prices else {}
+        if self.assets:
+            own["assets"] = True
+        if own:
+            config["execlayer"] = own
         return config
 
     def _blob_config(self) -> dict[str, Any]:
@@ -405,6 +420,7 @@ class ChainSpec:
     def __repr__(self) -> str:
         parts = [_snake(self.fork), f"chain_id={self.chain_id}"]
         parts += [f"{name}={price:_}" for name, price in self.prices]
+        parts += ["assets"] * self.assets
         parts += [f"opcode 0x{one.byte:02x} {one.name}" for one in self.opcodes]
         parts += [f"precompile {one.name}" for one in self.precompiles]
         if not self.is_consensus:

@@ -271,3 +271,18 @@ def test_a_precompile_answers_refuses_and_fails() -> None:
     assert evm.call({}, OWN, b"abc", gas=said.gas_used - 1, spec=spec).error == "out of gas"
     with pytest.raises(errors.CustomCodeFailed, match=r"precompile answer at .* failed: ValueError: boom"):
         evm.call({}, OWN, b"boom", spec=spec)
+
+
+ASSETS = "0x00000000000000000000000000000000e1ec0003"
+
+
+def test_further_assets_come_with_a_spec_in_memory_and_in_a_folder(tmp_path: Path) -> None:
+    spec = ChainSpec.osaka().with_assets()
+    assert spec != ChainSpec.osaka() and repr(spec) == "ChainSpec(osaka, chain_id=1, assets)"
+    assert spec.to_config()["execlayer"] == {"assets": True}
+    assert pickle.loads(pickle.dumps(spec)) == spec == copy.deepcopy(spec)
+    for chain in (Chain.dev(spec=spec), Chain.open(tmp_path, spec=spec)):
+        with chain:
+            assert chain.spec.assets
+            assert (chain.nonce(ASSETS), chain.code(ASSETS)) == (1, b"\xfe")
+    assert not Chain.dev().spec.assets

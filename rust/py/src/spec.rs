@@ -46,7 +46,7 @@ fn raised<T, E: Reason>(py: Python<'_>, result: Result<T, E>) -> PyResult<T> {
 #[pymethods]
 impl PySpec {
     #[new]
-    #[pyo3(signature = (*, chain_id, forks, blobs, dao, glaciers, deposit_contract, prices, opcodes, precompiles))]
+    #[pyo3(signature = (*, chain_id, forks, blobs, dao, glaciers, deposit_contract, assets, prices, opcodes, precompiles))]
     #[expect(clippy::too_many_arguments, reason = "by name, from one place")]
     fn new<'py>(
         py: Python<'py>,
@@ -56,6 +56,7 @@ impl PySpec {
         dao: Option<u64>,
         glaciers: [Option<u64>; 3],
         deposit_contract: &Bound<'py, PyAny>,
+        assets: bool,
         prices: Vec<(String, Bound<'py, PyAny>)>,
         opcodes: Vec<Opcode<'py>>,
         precompiles: Vec<Precompile<'py>>,
@@ -100,7 +101,7 @@ impl PySpec {
             dao,
             glaciers,
             deposit_contract: argument("deposit_contract", deposit_contract).address()?,
-            own: Own::default(),
+            own: Own { assets },
             changes,
         };
         raised(py, spec.checked()).map(Self)
@@ -150,6 +151,7 @@ impl PySpec {
         parts.set_item("dao", spec.dao)?;
         parts.set_item("glaciers", spec.glaciers)?;
         parts.set_item("deposit_contract", spec.deposit_contract.to_checksum(None))?;
+        parts.set_item("assets", spec.own.assets)?;
         parts.set_item("prices", spec.changes.prices().to_vec())?;
         Ok(parts)
     }
