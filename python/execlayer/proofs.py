@@ -206,3 +206,6 @@ def _octets(text: str) -> bytes:
 _ZEROS = "0x" + "00" * 32
 _NO_CODE = "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
 _NO_STORAGE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+
+ABSENT = ProvenAccount(nonce=0, balance=0, storage_root=_NO_STORAGE, code_hash=_NO_CODE)
+"""As which ``eth_getProof`` shows an account that isn't there."""
