@@ -59,7 +59,11 @@ def python(module: str) -> Producer:
 
 
 AREAS: dict[str, list[Producer]] = {
-    "blocks": [compare("blocks"), python("scripting")],
+    "blocks": [
+        compare("blocks"),
+        cargo("bench", "--package", "execlayer-chain", "--bench", "import", "--", "--json"),
+        python("scripting"),
+    ],
     "evm": [compare("evm"), python("calls")],
     "orders": [cargo("bench", "--package", "execlayer-orders", "--bench", "promises", "--", "--json")],
     "pool": [
@@ -73,6 +77,7 @@ AREAS: dict[str, list[Producer]] = {
     ],
     "rpc": [python("wire")],
     "state": [compare("state")],
+    "store": [cargo("bench", "--package", "execlayer-store", "--bench", "reads", "--", "--json")],
 }
 
 

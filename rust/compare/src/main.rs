@@ -13,6 +13,7 @@ mod fuzz;
 mod opcodes;
 mod programs;
 mod rival;
+mod roots;
 mod row;
 mod vectors;
 
@@ -41,7 +42,11 @@ fn main() -> ExitCode {
             return fuzz::run(count, seed);
         }
         "pool" => vectors::pool(),
-        "state" => vectors::state(),
+        "state" => {
+            vectors::state();
+            roots::lattice();
+            roots::rows();
+        }
         _ => return usage(),
     }
     ExitCode::SUCCESS

@@ -14,6 +14,11 @@ pub fn print(name: &str, ours: f64, theirs: f64, rival: &str, unit: &str, target
     );
 }
 
+/// Prints what was measured against a bound, `at_least` or `at_most`.
+pub fn bound(name: &str, kind: &str, ours: f64, unit: &str, target: f64) {
+    println!(r#"{{"name": "{name}", "kind": "{kind}", "ours": {ours:.4}, "unit": "{unit}", "target": {target}}}"#);
+}
+
 /// Prints that an answer was wrong, instead of its time.
 pub fn refuse(name: &str, reason: &str) {
     println!(r#"{{"name": "{name}", "wrong": "{reason}"}}"#);
