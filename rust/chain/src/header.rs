@@ -291,3 +291,6 @@ fn bomb_delay(number: u64, spec: &ChainSpec, rules: &Rules) -> u64 {
     // A delay by the parent's number: the rules count blocks from the parent's.
     by_fork.chain(glaciers).max().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,8 @@ impl Network {
         let from = known(&self.from);
         let mut spec = ChainSpec::at(chain_id, from);
         spec.glaciers = match self.from.as_str() {
-            "MuirGlacier" => [Some(0), None, None],
+            // Berlin and London came after that ice age was put off.
+            "MuirGlacier" | "Berlin" | "London" => [Some(0), None, None],
             "ArrowGlacier" => [Some(0), Some(0), None],
             "GrayGlacier" => [Some(0); 3],
             _ => [None; 3],

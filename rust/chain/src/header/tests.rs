@@ -1,0 +1,54 @@
+//! Difficulty against the public vectors.
+
+use std::collections::BTreeMap;
+
+use exec::suite::words::Quantity;
+use serde::Deserialize;
+use serde_json::Value;
+use types::{B256, Header};
+
+use super::{NO_OMMERS_HASH, difficulty};
+use crate::blocktest::Network;
+
+#[path = "../../../exec/tests/fixtures/mod.rs"]
+mod fixtures;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Case {
+    parent_timestamp: Quantity,
+    parent_difficulty: Quantity,
+    parent_uncles: Quantity,
+    current_timestamp: Quantity,
+    current_block_number: Quantity,
+    current_difficulty: Quantity,
+}
+
+#[test]
+fn difficulty_is_that_of_the_public_vectors_at_every_fork() {
+    let Some(fixtures) = fixtures::Fixtures::find() else { return };
+    let mut count = 0;
+    for (file, text) in fixtures.files("primitives", |name| name.contains("/DifficultyTests/")) {
+        let tests: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_slice(&text).unwrap();
+        for (fork, cases) in tests.values().flatten().filter(|(name, _)| *name != "_info") {
+            let spec = fork.parse::<Network>().unwrap().spec(1, |_| None);
+            for (name, case) in cases.as_object().unwrap() {
+                let case = Case::deserialize(case).unwrap();
+                let number = case.current_block_number.u64();
+                let has_uncles = !case.parent_uncles.0.is_zero();
+                let parent = Header {
+                    number: number - 1,
+                    timestamp: case.parent_timestamp.u64(),
+                    difficulty: case.parent_difficulty.0,
+                    ommers_hash: if has_uncles { B256::ZERO } else { NO_OMMERS_HASH },
+                    ..Header::default()
+                };
+                let timestamp = case.current_timestamp.u64();
+                let found = difficulty(timestamp, &parent, &spec, &spec.rules(number, timestamp));
+                assert_eq!(found, case.current_difficulty.0, "{file} {fork} {name}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 18_598, "only {count} cases");
+}
