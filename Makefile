@@ -14,6 +14,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -path rust/compare -prun
 AREA ?= all
 TARGET ?= recover
 SECONDS ?= 60
+KILLS ?= 500
 ARGS ?=
 PROGRAMS ?= 20000
 # Another seed every day; the run prints it.
@@ -74,6 +75,11 @@ test-python: build ## Python: unit, client and documentation tests
 test-arm: ## Rust tests on aarch64, under emulation (Debian or Ubuntu; installs the cross tools)
 	.ci/arm
 
+.PHONY: crash
+crash: ## processes that write are killed again and again: make crash KILLS=500
+	KILLS=$(KILLS) cargo test --quiet --package execlayer-store --test crash -- kill
+	KILLS=$(KILLS) cargo test --quiet --package execlayer-chain --test kill --test rpc_chain -- kill
+
 .PHONY: fuzz
 fuzz: ## arbitrary bytes for a decoder or kernel: make fuzz TARGET=recover SECONDS=60 (nightly Rust and cargo-fuzz)
 	@.ci/fuzz $(TARGET) $(SECONDS)
@@ -96,7 +102,7 @@ fmt: build ## format everything
 # ---- measure --------------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: build ## promises against rivals: make bench AREA=blocks|evm|orders|pool|recover|rpc|state|all
+bench: build ## promises against rivals: make bench AREA=blocks|evm|orders|pool|recover|rpc|state|store|all
 	$(BIN)/python -m asv_bench.promises $(AREA) $(ARGS)
 
 # ---- hand out -------------------------------------------------------------------------------------------------------

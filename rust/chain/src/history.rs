@@ -10,7 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use state::{LedgerError, NodeKey, StateDiff, StateReader, Stop, Stopped, TrieNodes, View, ViewError};
+use state::{
+    AccountDiff, LedgerError, NodeKey, SlotDiff, StateDiff, StateReader, Stop, Stopped, TrieNodes, View, ViewError,
+};
 use types::{Account, Address, B256, BlockId, Bytes, U256};
 
 /// What one block changed. `diff.after` and `nodes` hold what is true on the far side of the layer.
@@ -22,6 +24,19 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// Memory that it takes, nearly.
+    pub(crate) fn bytes(&self) -> usize {
+        let slots: usize = self.diff.accounts.iter().map(|(_, change)| change.slots.len()).sum();
+        let codes: usize = self.diff.codes.iter().map(|(hash, code)| hash.len() + code.len()).sum();
+        let node = |(key, node): &(NodeKey, Option<Bytes>)| key.path.len() + node.as_ref().map_or(0, |node| node.len());
+        size_of::<Self>()
+            + self.diff.accounts.len() * size_of::<(Address, AccountDiff)>()
+            + slots * size_of::<SlotDiff>()
+            + codes
+            + self.nodes.len() * size_of::<(NodeKey, Option<Bytes>)>()
+            + self.nodes.iter().map(node).sum::<usize>()
+    }
+
     fn node(&self, key: &NodeKey) -> Option<&Option<Bytes>> {
         let index = self.nodes.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
         Some(&self.nodes[index].1)

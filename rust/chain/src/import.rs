@@ -4,12 +4,13 @@ use std::{
     io::{self, Read, Write},
     ops::RangeInclusive,
     sync::Arc,
+    thread,
 };
 
 use alloy_rlp::{Decodable, Encodable};
 use evm::{Fork, spec::Rules};
 use exec::ExecError;
-use state::StoredBlock;
+use state::{Stop, StoredBlock};
 use types::{Block, BlockId, Header, Recovered, keccak256};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     head::Writer,
     header::{self, Field, Mismatch, same},
     reorg::NewBlock,
-    senders::senders_of,
+    senders::{Signer, senders_of},
 };
 
 /// What became of a block.
@@ -48,6 +49,16 @@ pub struct Progress {
     pub last: BlockId,
 }
 
+/// A block of a stream on its way in.
+struct Arrival {
+    id: BlockId,
+    block: Block,
+    /// What it took in the stream.
+    bytes: usize,
+    /// Who signed its transactions; None: it seems to be there already.
+    signers: Option<Vec<Signer>>,
+}
+
 /// Bytes of a block at most from Osaka on (EIP-7934).
 pub(crate) const BLOCK_BYTES_MAX: usize = (10 << 20) - (2 << 20);
 
@@ -62,13 +73,18 @@ impl Chain {
     /// [`ImportError`] says what is wrong, with both values. The chain is then as it was.
     pub fn import(&self, block: Block) -> Result<Imported, ImportError> {
         let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
+        self.import_signed(id, block, None)
+    }
+
+    /// The same, of a block whose signers may be known already.
+    fn import_signed(&self, id: BlockId, block: Block, signers: Option<Vec<Signer>>) -> Result<Imported, ImportError> {
         let mut writer = self.take_turn()?;
         if self.ledger().header(&id.hash)?.is_some() {
             return Ok(Imported::Known);
         }
         let parent = self.ledger().block(&block.header.parent_hash)?;
         let parent = parent.ok_or(ImportError::UnknownParent { block: id, parent: block.header.parent_hash })?;
-        let new = self.verify(id, block, &parent)?;
+        let new = self.verify(id, block, signers, &parent)?;
         Ok(self.adopt(&mut writer, parent.id, new)?)
     }
 
@@ -87,7 +103,9 @@ impl Chain {
 
     /// Takes block after block of a stream, as geth exports them: the RLP of one after the other. Blocks that are
     /// there already are passed over, so that an interrupted import can be started again. After each block `progress` is
-    /// told, and may stop the import by answering false.
+    /// told, and may stop the import by answering false; the stream has then been read one block further.
+    ///
+    /// While a block is executed and written, the next one's senders are recovered on another thread.
     ///
     /// # Errors
     /// At the first block that is not taken; those before it are.
@@ -97,25 +115,52 @@ impl Chain {
         progress: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<Progress, ImportError> {
         let mut told = Progress::default();
-        while let Some(bytes) = read_item(stream)? {
-            let block = decode_block(&mut bytes.as_slice()).map_err(ImportError::Malformed)?;
-            let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
-            let known = match self.ledger().canonical(id.number)? {
-                // Exports may begin with the first block, which is not imported but opened with.
-                Some(hash) if hash == id.hash => true,
-                // Older than what a restored chain was told of.
-                None if id.number < self.head().id.number => true,
-                _ => self.import(block)? == Imported::Known,
-            };
+        let look_ahead = |bytes: Result<Option<Vec<u8>>, ImportError>| {
+            bytes.and_then(|bytes| bytes.map(|bytes| self.recover_ahead(&bytes)).transpose()).transpose()
+        };
+        let mut next = look_ahead(read_item(stream));
+        while let Some(Arrival { id, block, bytes, signers }) = next.transpose()? {
+            let following = read_item(stream);
+            let stop = Stop::current();
+            let (imported, ahead) = thread::scope(|scope| {
+                let ahead = scope.spawn(|| stop.within(|| look_ahead(following)));
+                let imported = match self.is_passed(&id) {
+                    Ok(false) => self.import_signed(id, block, signers),
+                    passed => passed.map(|_| Imported::Known),
+                };
+                (imported, ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            });
             told.blocks += 1;
-            told.known += u64::from(known);
-            told.bytes += bytes.len() as u64;
+            told.known += u64::from(imported? == Imported::Known);
+            told.bytes += bytes as u64;
             told.last = id;
             if !progress(told) {
                 break;
             }
+            next = ahead;
         }
         Ok(told)
+    }
+
+    /// All that can be said of a block before its parent is there.
+    fn recover_ahead(&self, mut bytes: &[u8]) -> Result<Arrival, ImportError> {
+        let length = bytes.len();
+        let block = decode_block(&mut bytes).map_err(ImportError::Malformed)?;
+        let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
+        let transactions: Vec<_> = block.body.transactions.iter().collect();
+        // Only so as not to work for nothing: the head may be moving.
+        let signers = if self.is_passed(&id)? { None } else { Some(senders_of(&transactions)?) };
+        Ok(Arrival { id, block, bytes: length, signers })
+    }
+
+    /// Whether a block of a stream has not to be looked at.
+    fn is_passed(&self, id: &BlockId) -> Result<bool, ImportError> {
+        Ok(match self.ledger().canonical(id.number)? {
+            // Exports may begin with the first block, which is not imported but opened with.
+            Some(hash) => hash == id.hash,
+            // Older than what a restored chain was told of.
+            None => id.number < self.head().id.number,
+        })
     }
 
     /// Writes canonical blocks as [`import_stream`](Self::import_stream) reads them; returns how many.
@@ -150,7 +195,13 @@ impl Chain {
     }
 
     /// Everything that a block must fulfil.
-    fn verify(&self, id: BlockId, block: Block, parent: &StoredBlock) -> Result<NewBlock, ImportError> {
+    fn verify(
+        &self,
+        id: BlockId,
+        block: Block,
+        signers: Option<Vec<Signer>>,
+        parent: &StoredBlock,
+    ) -> Result<NewBlock, ImportError> {
         let wrong = |mismatch| ImportError::Mismatch { block: id, mismatch };
         let header = &block.header;
         let rules = self.spec().rules_merged(header.number, header.timestamp, Some(parent.total_difficulty));
@@ -160,7 +211,8 @@ impl Chain {
 
         let transactions: Vec<_> = block.body.transactions.iter().collect();
         let mut senders = Vec::with_capacity(transactions.len());
-        for (index, sender) in senders_of(&transactions)?.into_iter().enumerate() {
+        let signers = signers.map_or_else(|| senders_of(&transactions), Ok)?;
+        for (index, sender) in signers.into_iter().enumerate() {
             senders.push(sender.map_err(|error| ImportError::Sender { block: id, index, error })?);
         }
         let recovered = block.body.transactions.iter().zip(&senders);

@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -38,14 +37,32 @@ enum Direction {
 }
 
 /// Layers that were needed lately. Blocks never change, so neither do these.
-pub(crate) struct Layers(Mutex<LruCache<(B256, Direction), Arc<Layer>>>);
+pub(crate) struct Layers(Mutex<Kept>);
 
-/// As many as the usual history window has blocks, and some for side branches.
-const LAYERS_KEPT: NonZeroUsize = NonZeroUsize::new(160).unwrap();
+/// The layers of a history window of blocks with some 200 transactions each; of larger blocks, as many as fit.
+const LAYERS_BYTES_MAX: usize = 64 << 20;
+
+struct Kept {
+    layers: LruCache<(B256, Direction), Arc<Layer>>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn put(&mut self, key: (B256, Direction), layer: Arc<Layer>) {
+        self.bytes += layer.bytes();
+        if let Some(old) = self.layers.put(key, layer) {
+            self.bytes -= old.bytes();
+        }
+        while self.bytes > LAYERS_BYTES_MAX {
+            let Some((_, oldest)) = self.layers.pop_lru() else { break };
+            self.bytes -= oldest.bytes();
+        }
+    }
+}
 
 impl Default for Layers {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(LAYERS_KEPT)))
+        Self(Mutex::new(Kept { layers: LruCache::unbounded(), bytes: 0 }))
     }
 }
 
@@ -56,7 +73,7 @@ impl Layers {
         make: impl FnOnce() -> Result<Layer, ChainError>,
     ) -> Result<Arc<Layer>, ChainError> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(layer) = lock().get(&key) {
+        if let Some(layer) = lock().layers.get(&key) {
             return Ok(Arc::clone(layer));
         }
         // Not under the lock: this reads the ledger. Two may make the same layer, and either is right.
@@ -403,4 +420,30 @@ fn lay(commit: &mut Commit, nodes: &mut BTreeMap<NodeKey, Option<Bytes>>, state:
 /// Of several entries for one height the last.
 fn last_of_each(canonical: Vec<(u64, Option<B256>)>) -> Vec<(u64, Option<B256>)> {
     canonical.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_kept_within_their_bytes_and_the_newest_stay() {
+        let layers = Layers::default();
+        let node = Bytes::from(vec![7; LAYERS_BYTES_MAX / 10]);
+        let layer = || {
+            let nodes = vec![(NodeKey { owner: None, path: Vec::new() }, Some(node.clone()))];
+            Arc::new(Layer { diff: StateDiff::default(), nodes })
+        };
+        let hash = |number: u8| B256::repeat_byte(number);
+        for number in 0..40 {
+            layers.put(hash(number), Direction::Undo, layer());
+            layers.put(hash(number), Direction::Undo, layer());
+            assert!(layers.0.lock().unwrap().bytes <= LAYERS_BYTES_MAX);
+        }
+        let kept = layers.0.lock().unwrap();
+        assert_eq!(kept.bytes, kept.layers.iter().map(|(_, layer)| layer.bytes()).sum::<usize>());
+        assert_eq!(kept.layers.len(), 9);
+        assert!(kept.layers.contains(&(hash(39), Direction::Undo)));
+        assert!(!kept.layers.contains(&(hash(0), Direction::Undo)));
+    }
 }

@@ -13,9 +13,15 @@ use execlayer_chain::{Chain, Genesis, MineOptions, Options, dev_key};
 use store::Store;
 use types::{Address, Transaction, TxKind, U256, tx::TxEip1559};
 
-/// Set for the child: the folder in which it mines.
-const FOLDER: &str = "EXECLAYER_TEST_KILL_FOLDER";
+use crate::kills::kills;
 
+#[path = "../../store/tests/kills/mod.rs"]
+mod kills;
+
+/// Set for the child: the folder in which it mines.
+const FOLDER: &str = "KILL_FOLDER";
+
+/// In a test run.
 const KILLS: u64 = 100;
 const BOB: Address = Address::repeat_byte(0xb0);
 
@@ -48,9 +54,9 @@ fn child_mines_until_it_is_killed() {
     let chain = open(Path::new(&folder));
     loop {
         let number = mine(&chain);
-        // Past the test harness, which would keep the words to itself.
+        // Past the test harness, which would keep the words to itself; at once, so that no kill cuts them in two.
         let mut out = std::io::stderr();
-        writeln!(out, "mined {number}").and_then(|()| out.flush()).expect("somebody listens");
+        out.write_all(format!("mined {number}\n").as_bytes()).expect("somebody listens");
     }
 }
 
@@ -81,14 +87,14 @@ fn child_submits_until_it_is_killed() {
         };
         chain.submit(vec![Transaction::sign(transfer, &dev_key(0)).into()])[0].as_ref().unwrap();
         let mut out = std::io::stderr();
-        writeln!(out, "waiting {nonce}").and_then(|()| out.flush()).expect("somebody listens");
+        out.write_all(format!("waiting {nonce}\n").as_bytes()).expect("somebody listens");
     }
 }
 
 #[test]
 fn a_killed_pool_comes_back_with_all_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    for kill in 0..POOL_KILLS {
+    for kill in 0..kills(POOL_KILLS) {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "child_submits_until_it_is_killed", "--nocapture"])
             .env(POOL_FOLDER, folder.path())
@@ -119,7 +125,7 @@ fn a_killed_pool_comes_back_with_all_that_it_acknowledged() {
 fn a_killed_miner_leaves_whole_blocks_and_all_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let mut height = open(folder.path()).head().id.number;
-    for kill in 0..KILLS {
+    for kill in 0..kills(KILLS) {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "child_mines_until_it_is_killed", "--nocapture"])
             .env(FOLDER, folder.path())
@@ -151,5 +157,5 @@ fn a_killed_miner_leaves_whole_blocks_and_all_that_it_acknowledged() {
         assert_eq!(state::roots::trie::stored_root(&*head.state).unwrap(), head.header.state_root);
         height = head.id.number;
     }
-    assert!(height >= KILLS);
+    assert!(height >= kills(KILLS));
 }

@@ -1,14 +1,22 @@
 //! The public chain of the RPC tests: 54 blocks through every fork from Homestead to Osaka's blob schedules.
 
-use std::sync::Arc;
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    sync::Arc,
+};
 
 use execlayer_chain::{Chain, Genesis, Options};
-use state::Ledger;
+use state::{Ledger, roots::trie::stored_root};
 use store::Store;
 use types::{B256, primitives::b256};
 
 #[path = "../../exec/tests/fixtures/mod.rs"]
 mod fixtures;
+
+#[path = "../../store/tests/kills/mod.rs"]
+mod kills;
 
 /// What `headfcu.json` beside the chain makes the head.
 const HEAD: B256 = b256!("d226371d0b1551adb03fb52b71f08e3e11247fe9b1af994768af8cdaa8e7dcd7");
@@ -47,4 +55,80 @@ fn the_public_chain_imports_to_its_head_on_disk_and_is_there_when_opened_again()
     import(open(), &genesis, &blocks);
     let again = Chain::open(open(), Genesis::from_json(&genesis).unwrap(), Options::default()).unwrap();
     assert_eq!(again.head().id.hash, HEAD);
+}
+
+/// Set for the child: the folder into which it imports.
+const FOLDER: &str = "IMPORT_FOLDER";
+
+/// In a test run.
+const KILLS: u64 = 40;
+
+/// Not a test of its own: what the killed process does. Without the folder it has nothing to do.
+#[test]
+fn child_imports_until_it_is_killed() {
+    let Ok(folder) = env::var(FOLDER) else { return };
+    let (genesis, blocks) = fixture().expect("whoever starts it has looked");
+    let store = Store::open(folder, store::Options::default()).unwrap();
+    let chain = Chain::open(Arc::new(store), Genesis::from_json(&genesis).unwrap(), Options::default()).unwrap();
+    let tell = |words: String| {
+        // Past the test harness, which would keep the words to itself; at once, so that no kill cuts them in two.
+        let mut out = std::io::stderr();
+        out.write_all(words.as_bytes()).expect("somebody listens");
+    };
+    let progress = chain.import_stream(&mut &*blocks, &mut |progress| {
+        tell(format!("imported {}\n", progress.last.number));
+        true
+    });
+    tell(format!("ended {}\n", progress.unwrap().blocks));
+}
+
+/// Each import begins where the one before it was killed, and after the last block another folder is begun.
+#[test]
+fn an_import_that_is_killed_anywhere_goes_on_to_the_same_head() {
+    let Some((genesis, _)) = fixture() else { return };
+    let genesis = || Genesis::from_json(&genesis).unwrap();
+    let mut folder = tempfile::tempdir().unwrap();
+    let mut height = 0;
+    let mut whole = 0;
+    for kill in 0..kills::kills(KILLS) {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "child_imports_until_it_is_killed", "--nocapture"])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut acknowledged = height;
+        let mut heard = || {
+            let line = lines.next()?.unwrap();
+            line.strip_prefix("imported ")?.parse::<u64>().ok()
+        };
+        // Past what is there, then at another point of what is not each time; one in seven dies while it opens.
+        let more = height + (kill * 5 + 3) % 11;
+        while kill % 7 > 0 && acknowledged < more {
+            let Some(number) = heard() else { break };
+            acknowledged = number;
+        }
+        child.kill().unwrap();
+        while let Some(number) = heard() {
+            acknowledged = acknowledged.max(number);
+        }
+        child.wait().unwrap();
+
+        let store = Arc::new(Store::open(folder.path(), store::Options::default()).unwrap());
+        let chain = Chain::open(store.clone(), genesis(), Options::default()).unwrap();
+        let head = chain.head();
+        assert!(head.id.number >= acknowledged, "{acknowledged} was acknowledged, {} is there", head.id.number);
+        assert_eq!(stored_root(&*head.state).unwrap(), head.header.state_root);
+        assert_eq!(store.check().unwrap().faults, []);
+        height = head.id.number;
+        if height == 54 {
+            assert_eq!(head.id.hash, HEAD);
+            (whole, height) = (whole + 1, 0);
+            drop((head, chain, store));
+            folder = tempfile::tempdir().unwrap();
+        }
+    }
+    assert!(whole > 1, "the chain was imported {whole} times");
 }

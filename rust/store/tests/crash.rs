@@ -1,6 +1,7 @@
 //! Whatever fails or ends, at whatever point: the store opens again at a whole commit, and nothing that was
 //! acknowledged is lost.
 
+mod kills;
 mod world;
 mod writer;
 
@@ -21,10 +22,12 @@ use state::{Ledger, LedgerError};
 use types::Bytes;
 
 use crate::{
+    kills::kills,
     world::{Dice, dump, steps_of},
     writer::{Script, Writer, acknowledged, options},
 };
 
+/// In a test run.
 const KILLS: u64 = 120;
 
 type Rows = Vec<(Family, Bytes, Bytes)>;
@@ -176,7 +179,7 @@ fn a_failure_at_any_operation_leaves_a_whole_commit_on_disk() {
 }
 
 /// A process that commits in a loop is killed after some acknowledgements and some further microseconds.
-fn kills(durability: Durability, rounds: u64) {
+fn kill_writers(durability: Durability, rounds: u64) {
     let folder = tempfile::tempdir().unwrap();
     let mut dice = Dice(durability as u64);
     let mut model = Model::new();
@@ -210,12 +213,12 @@ fn kills(durability: Durability, rounds: u64) {
 
 #[test]
 fn a_killed_writer_leaves_whole_commits_and_all_it_acknowledged() {
-    kills(Durability::Full, KILLS);
+    kill_writers(Durability::Full, kills(KILLS));
 }
 
 #[test]
 fn a_killed_writer_that_does_not_sync_leaves_all_it_acknowledged_too() {
-    kills(Durability::None, KILLS / 4);
+    kill_writers(Durability::None, kills(KILLS) / 4);
 }
 
 /// What a full disk must look like from outside and afterwards.

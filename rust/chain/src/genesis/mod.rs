@@ -77,6 +77,8 @@ pub struct Genesis {
     header: Header,
     /// The first accounts.
     alloc: BTreeMap<Address, GenesisAccount>,
+    /// The root that follows from them: a chain asks for it more than once, and large ones take a while.
+    root: B256,
 }
 
 /// SHA-256 of nothing: the requests hash of a block without requests.
@@ -158,7 +160,8 @@ impl Genesis {
             }
         }
         add_system_accounts(&spec, &mut alloc);
-        Ok(Self { spec, header, alloc })
+        let root = roots::state_root(&state_of(&alloc));
+        Ok(Self { spec, header, alloc, root })
     }
 
     /// A chain of one's own: these rules, and these accounts in a first block with this gas limit.
@@ -166,7 +169,8 @@ impl Genesis {
         add_system_accounts(&spec, &mut alloc);
         let mut header = Header { gas_limit, ..empty_header() };
         complete(&mut header, &spec);
-        Self { spec, header, alloc }
+        let root = roots::state_root(&state_of(&alloc));
+        Self { spec, header, alloc, root }
     }
 
     /// Begins with this header instead; its state root has to be the one of the accounts, which is checked when a chain
@@ -194,19 +198,12 @@ impl Genesis {
 
     /// The first state.
     pub fn state(&self) -> MemoryState {
-        let mut state = MemoryState::default();
-        for (address, account) in &self.alloc {
-            state.insert(*address, account.nonce, account.balance, account.code.clone());
-            for (slot, value) in &account.storage {
-                state.set_storage(*address, *slot, *value);
-            }
-        }
-        state
+        state_of(&self.alloc)
     }
 
     /// The first block.
     pub fn block(&self) -> Block {
-        let header = Header { state_root: roots::state_root(&self.state()), ..self.header.clone() };
+        let header = Header { state_root: self.root, ..self.header.clone() };
         let withdrawals = header.withdrawals_root.map(|_| Withdrawals::default());
         Block { header, body: Body { withdrawals, ..Body::default() } }
     }
@@ -216,6 +213,17 @@ impl Genesis {
         let header = self.block().header;
         BlockId { number: header.number, hash: header.hash_slow() }
     }
+}
+
+fn state_of(alloc: &BTreeMap<Address, GenesisAccount>) -> MemoryState {
+    let mut state = MemoryState::default();
+    for (address, account) in alloc {
+        state.insert(*address, account.nonce, account.balance, account.code.clone());
+        for (slot, value) in &account.storage {
+            state.set_storage(*address, *slot, *value);
+        }
+    }
+    state
 }
 
 /// With a nonce and code they are never empty, so no touch deletes them, and pass Solidity's code check.
