@@ -65,7 +65,11 @@ AREAS: dict[str, list[Producer]] = {
         python("scripting"),
     ],
     "evm": [compare("evm"), python("calls")],
-    "orders": [cargo("bench", "--package", "execlayer-orders", "--bench", "promises", "--", "--json")],
+    "orders": [
+        cargo("bench", "--package", "execlayer-orders", "--bench", "promises", "--", "--json"),
+        python("orders"),
+        python("order_chain"),
+    ],
     "pool": [
         compare("pool"),
         cargo("bench", "--package", "execlayer-pool", "--bench", "pool", "--", "--json"),
