@@ -60,6 +60,8 @@ async def measure(url: str, folder: Path) -> list[Row]:
 async def deployed(client: Client, keys: list[Key]) -> Market:
     """A market that takes orders from all of the keys."""
     await client.call("evm_setAutomine", False)
+    # Room for a block's worth of arbitrages at this rate.
+    await client.call("evm_setBlockGasLimit", hex(10**9))
     trader = Trader(client, dev_keys()[0])
     market = await open_market(trader, uniswap("UniswapV2Factory"), uniswap("UniswapV2Pair"))
     for key in keys:

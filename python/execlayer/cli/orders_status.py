@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 ETHER = 10**18
-ALERTS_SHOWN = 5
+ALERTS_SHOWN = FAILURES_SHOWN = 5
 
 
 def lines(told: dict[str, Any]) -> Iterator[str]:
@@ -20,6 +20,8 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
     yield f"{told['environment']}, chain {told['chain_id']}: {state}{halted}, block {told['head']}"
     for name, value in rows(told):
         yield f"  {name:<20}{value}"
+    for failed in told["recent_failures"][-FAILURES_SHOWN:]:
+        yield f"  order {failed['order']} failed: {failed['failure']}: {failed['reason']}"
     for alert in told["alerts"][-ALERTS_SHOWN:]:
         yield f"  {_time(alert)}  {alert['level']}: {alert['name']}: {alert['text']}"
 
@@ -34,7 +36,7 @@ def rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "success rate", f"{told['success_rate']:.1%}"
     yield "profit after gas", f"{told['total_realized_wei'] / ETHER:+.9f} ether"
     yield "gas", f"{told['total_gas_wei'] / ETHER:.9f} ether"
-    for name in ("signal_processing_time", "ack_time", "journal_sync_time"):
+    for name in ("signal_processing_time", "ack_time", "confirmation_time", "journal_sync_time"):
         one = told["times"][name]
         yield name.removesuffix("_time").replace("_", " "), f"p50 {_ms(one['p50'])}, p99 {_ms(one['p99'])}"
     yield "results waiting", f"{told['results_waiting']:,}"
@@ -60,8 +62,12 @@ def panel(told: dict[str, Any]) -> RenderableType:
         Text(f"{_time(one)}  {one['name']}: {one['text']}", style="red" if one["level"] == "critical" else "yellow")
         for one in told["alerts"][-ALERTS_SHOWN:]
     ]
+    failures = [
+        Text(f"order {one['order']}  {one['failure']}: {one['reason']}", style="dim")
+        for one in told["recent_failures"][-FAILURES_SHOWN:]
+    ]
     first = next(iter(lines(told)))
-    return Panel(Group(table, *alerts), title=first, subtitle="Ctrl-C ends it")
+    return Panel(Group(table, *failures, *alerts), title=first, subtitle="Ctrl-C ends it")
 
 
 def _ms(seconds: float) -> str:

@@ -18,12 +18,14 @@ import trio
 from ..errors import ExeclayerError
 from .doors import BROKEN, open_listeners, open_unix
 from .monitor import prometheus
+from .reports import report
 
 if TYPE_CHECKING:
     from .engine import OrderEngine
 
 LINE_BYTES_MAX = 65_536
 ANSWER_SECONDS = 10.0
+RECENT_SHOWN = 10
 REQUEST_SECONDS = 10.0
 
 
@@ -49,6 +51,12 @@ def _status(engine: OrderEngine, _: dict[str, Any]) -> Any:
     for order in engine.orders:
         orders[order["sub"]] = orders.get(order["sub"], 0) + 1
     alerts = [asdict(one) for one in engine.monitor.alerts]
+    failed = [report(one) for one in engine.monitor.failed]
+    failures = [
+        {"order": one.status.order_id, "failure": one.status.failure, "reason": one.error.text if one.error else ""}
+        for one in failed
+        if one.status is not None
+    ]
     return {
         **engine.stats(),
         "environment": engine.settings.environment,
@@ -56,7 +64,8 @@ def _status(engine: OrderEngine, _: dict[str, Any]) -> Any:
         "addresses": engine.addresses,
         "orders": orders,
         "times": times,
-        "alerts": alerts[-10:],
+        "alerts": alerts[-RECENT_SHOWN:],
+        "recent_failures": failures[-RECENT_SHOWN:],
         "rpc_failures_by_endpoint": dict(engine.monitor.rpc_failures),
     }
 

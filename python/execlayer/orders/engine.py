@@ -31,6 +31,7 @@ from ..upstream.failover import Event
 from ..upstream.ring import Header as Head
 from . import control
 from . import monitor as monitoring
+from .alerts import Alerts
 from .doors import Doors, Origin
 from .endpoints import Endpoints, Listener
 from .keeping import Keeper
@@ -94,6 +95,8 @@ class OrderEngine:
         self._keys, self._identity = list(keys), identity
         self.auth_keys = {key.id: key for key in auth_keys}
         self._on_alert = on_alert
+        self._alerts = Alerts(settings)
+        self._simulating: dict[int, int] = {}
         self._simulator = simulator
         listener = Listener(self._written, self._replied, self._usable, self._endpoint_event)
         self._endpoints = Endpoints(settings, listener, connect)
@@ -142,6 +145,8 @@ class OrderEngine:
                     self._do(core.restarted(clock()))
                 nursery.start_soon(self._tick)
                 nursery.start_soon(self._measure)
+                nursery.start_soon(self._look_on)
+                nursery.start_soon(self._alerts.run)
                 nursery.start_soon(self._recheck)
                 nursery.start_soon(keeper.run)
                 await self._watch.known.wait()
@@ -345,6 +350,9 @@ class OrderEngine:
 
     def simulated(self, order: int, gas: int | None, revert: bytes) -> None:
         """How a simulation ended."""
+        began = self._simulating.pop(order, None)
+        if began is not None:
+            self.monitor.times["presim_time"].note((time.monotonic_ns() - began) / 1e9)
         self._step(self.core.simulated, order, gas, revert)
 
     def absent(self, order: int) -> None:
@@ -361,7 +369,9 @@ class OrderEngine:
         if len(self._calls) > 2 * self.settings.execution_engine.max_concurrent_orders:
             live = {row[0] for row in self.core.orders()}
             self._calls = {one: kept for one, kept in self._calls.items() if one in live or one == order}
+            self._simulating = {one: began for one, began in self._simulating.items() if one in live}
         before = [self._calls[one] for one in after if one in self._calls]
+        self._simulating[order] = time.monotonic_ns()
         self._watch.ask(self._watch.simulate, order, call, before)
 
     # ---- what people say --------------------------------------------------------------------------------------------
@@ -467,7 +477,13 @@ class OrderEngine:
     def _alert(self, critical: bool, name: str, order: int, text: str) -> None:
         alert = Alert("critical" if critical else "warning", name, order, text, time.time_ns())
         self.monitor.alerts.append(alert)
+        self._alerts.tell(alert)
         self._on_alert(alert)
+
+    async def _look_on(self) -> None:
+        async with aclosing(self.results.follow(watches=True)) as frames:
+            async for frame in frames:
+                self.monitor.note_result(frame)
 
     async def _tick(self) -> None:
         pause = self.settings.execution_engine.monitor_interval / 1e9

@@ -14,14 +14,7 @@ from typing import Any, Literal
 BOUNDS_SECONDS: tuple[float, ...] = tuple(1e-6 * 2**step for step in range(28))
 """From a microsecond to two minutes, each twice the one before."""
 
-TIMES = (
-    "signal_processing_time",
-    "submission_time",
-    "ack_time",
-    "confirmation_time",
-    "presim_time",
-    "journal_sync_time",
-)
+TIMES = ("signal_processing_time", "ack_time", "confirmation_time", "presim_time", "journal_sync_time")
 COUNTERS = ("capacity_rejections", "validation_failures", "timeout_failures", "signal_processing_errors", "sim_drift")
 REFUSALS = (
     "InsufficientProfit",
@@ -38,6 +31,11 @@ REFUSALS = (
     "Unauthorized",
 )
 """Failures of orders that were never sent."""
+
+RESULT, COMPLETED = 0x10, 4
+KIND_AT, STATUS_AT = 5, 44
+STATUS_FIELD = (0x101).to_bytes(2, "little") + (48).to_bytes(2, "little")
+"""Where a result's status lies in its frame (docs of ``rust/orders/src/wire``), and what stands in front of it."""
 
 RECENT = 100
 """Alerts and failures that are kept for whoever looks."""
@@ -102,7 +100,18 @@ class Monitor:
     counters: Counter[str] = field(default_factory=Counter)
     rpc_failures: Counter[str] = field(default_factory=Counter)
     alerts: deque[Alert] = field(default_factory=lambda: deque(maxlen=RECENT))
-    failures: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    failed: deque[bytes] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """Results of orders that failed, as they were told."""
+
+    def note_result(self, frame: bytes) -> None:
+        """Looks at an order's last report, no further than needed: there may be thousands a second."""
+        if frame[KIND_AT] != RESULT or frame[STATUS_AT - 4 : STATUS_AT] != STATUS_FIELD:
+            return
+        if frame[STATUS_AT + 22] == COMPLETED:
+            since = int.from_bytes(frame[STATUS_AT + 40 : STATUS_AT + 48], "little")
+            self.times["confirmation_time"].note(since / 1e9)
+        else:
+            self.failed.append(frame)
 
 
 def success_rate(stats: Mapping[str, Any]) -> float:

@@ -18,7 +18,10 @@ AT_ONCE = 100
 class Consumer:
     """One that takes results."""
 
-    def __init__(self, results: Results, sequence: int) -> None:
+    def __init__(self, results: Results, sequence: int, *, watches: bool) -> None:
+        self.watches = watches
+        """Whether it only looks on: nothing counts as delivered because of it."""
+
         self.cursor = sequence
         """The last result it was given."""
 
@@ -50,9 +53,9 @@ class Results:
         self._awaited = False
 
     @contextmanager
-    def consumer(self, sequence: int = 0) -> Iterator[Consumer]:
+    def consumer(self, sequence: int = 0, *, watches: bool = False) -> Iterator[Consumer]:
         """Somebody who takes results after this one, while the block lasts."""
-        one = Consumer(self, sequence)
+        one = Consumer(self, sequence, watches=watches)
         self._consumers.add(one)
         try:
             yield one
@@ -62,7 +65,9 @@ class Results:
 
     def settle(self) -> None:
         """Tells the core what all have."""
-        lowest = min((one.acknowledged for one in self._consumers), default=0)
+        if all(one.watches for one in self._consumers):
+            return
+        lowest = min(one.acknowledged for one in self._consumers)
         if lowest > self._settled:
             self._settled = lowest
             self._delivered(lowest)
@@ -79,9 +84,9 @@ class Results:
         self._awaited = True
         await self._news.wait()
 
-    async def follow(self) -> AsyncGenerator[bytes, None]:
+    async def follow(self, *, watches: bool = False) -> AsyncGenerator[bytes, None]:
         """Results as they come, in this process; each counts as delivered when the next one is asked for."""
-        with self.consumer() as one:
+        with self.consumer(watches=watches) as one:
             while True:
                 frames = one.take()
                 for frame in frames:

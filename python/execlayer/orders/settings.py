@@ -198,6 +198,15 @@ class Protocol(Settings):
     connections_max: int = Field(default=1000, ge=1, le=100_000)
 
 
+class People(Settings):
+    """Who is told of alerts, beside the log."""
+
+    command: tuple[str, ...] = ()
+    """A program that gets each alert as JSON on its standard input: it may mail, page or post it."""
+
+    timeout: Duration = 10 * SECOND_NS
+
+
 class OrderSettings(Settings):
     """An order engine."""
 
@@ -231,6 +240,7 @@ class OrderSettings(Settings):
     limits: Limits = Limits()
     journal: Journal
     protocol: Protocol = Protocol()
+    alerts: People = People()
 
     @property
     def relays(self) -> tuple[Endpoint, ...]:
