@@ -18,6 +18,11 @@ from .settings import OrderSettings
 log = logging.getLogger(__name__)
 
 
+def log_alert(alert: Alert) -> None:
+    """Says it where the process's log goes."""
+    log.log(logging.ERROR if alert.level == "critical" else logging.WARNING, "%s: %s", alert.name, alert.text)
+
+
 class Alerts:
     """One engine's."""
 
@@ -28,7 +33,6 @@ class Alerts:
 
     def tell(self, alert: Alert) -> None:
         """Queues one."""
-        log.log(logging.ERROR if alert.level == "critical" else logging.WARNING, "%s: %s", alert.name, alert.text)
         if self._command:
             try:
                 self._give.send_nowait(alert)

@@ -31,7 +31,7 @@ from ..upstream.failover import Event
 from ..upstream.ring import Header as Head
 from . import control
 from . import monitor as monitoring
-from .alerts import Alerts
+from .alerts import Alerts, log_alert
 from .doors import Doors, Origin
 from .endpoints import Endpoints, Listener
 from .keeping import Keeper
@@ -83,7 +83,7 @@ class OrderEngine:
         auth_keys: Sequence[AuthKey] = (),
         simulator: Simulator | None = None,
         connect: Connector = connect,
-        on_alert: Callable[[Alert], None] = lambda _: None,
+        on_alert: Callable[[Alert], None] = log_alert,
     ) -> None:
         self.settings = settings
         self.senders = [key.address for key in keys]
