@@ -71,7 +71,6 @@ AREAS: dict[str, list[Producer]] = {
         python("order_chain"),
     ],
     "pool": [
-        compare("pool"),
         cargo("bench", "--package", "execlayer-pool", "--bench", "pool", "--", "--json"),
         cargo("bench", "--package", "execlayer-chain", "--bench", "pipeline", "--", "--json"),
     ],

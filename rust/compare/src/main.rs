@@ -41,7 +41,6 @@ fn main() -> ExitCode {
             let (Some(Some(count)), Some(Some(seed))) = (numbers.next(), numbers.next()) else { return usage() };
             return fuzz::run(count, seed);
         }
-        "pool" => vectors::pool(),
         "state" => {
             vectors::state();
             roots::lattice();
@@ -53,6 +52,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: execlayer-compare blocks|evm|pool|state|batch FOLDER|calls FOLDER|fuzz COUNT SEED");
+    eprintln!("usage: execlayer-compare blocks|evm|state|batch FOLDER|calls FOLDER|fuzz COUNT SEED");
     ExitCode::FAILURE
 }

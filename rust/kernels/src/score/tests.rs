@@ -102,19 +102,52 @@ proptest! {
     }
 }
 
-/// Every length from nothing to 200, each instruction set: whole registers, a rest, only a rest.
+/// Whatever a number can be: NaNs of both signs and with payloads, infinities, subnormals and their neighbours, zeros.
+const SPECIAL: [u64; 16] = [
+    0x7ff8_0000_0000_0000,
+    0xfff8_0000_0000_1234,
+    0x7ff0_0000_0000_0001,
+    0x7ff0_0000_0000_0000,
+    0xfff0_0000_0000_0000,
+    0x0000_0000_0000_0000,
+    0x8000_0000_0000_0000,
+    0x0000_0000_0000_0001,
+    0x800f_ffff_ffff_ffff,
+    0x000f_ffff_ffff_ffff,
+    0x0010_0000_0000_0000,
+    0x3fe6_a09e_667f_3bcc,
+    0x3fe6_a09e_667f_3bcd,
+    0x3ff0_0000_0000_0000,
+    0xbff0_0000_0000_0000,
+    0x7fef_ffff_ffff_ffff,
+];
+
+/// A column in which special numbers stand between ordinary ones, at every place of a register as the length changes.
+fn mixed(length: usize, step: usize) -> Vec<f64> {
+    let number = |at: usize| if at % 3 == 0 { f64::from_bits(SPECIAL[at * step % 16]) } else { at as f64 * 1.7e9 };
+    (length..2 * length).map(number).collect()
+}
+
+/// Every length from nothing to 200 at every offset from a register's alignment, each instruction set: whole registers,
+/// a rest, only a rest.
 #[test]
-fn every_length_is_whole() {
-    let tips: Vec<f64> = (0..200).map(|at| f64::from(at) * 1.7e9).collect();
-    let boosts: Vec<f64> = (0..200).map(|at| 0.5 + f64::from(at % 16) * 0.1).collect();
+fn every_length_and_alignment_has_the_portable_bits() {
     let weights = RankWeights { fee: 0.3, boost: 0.7, median: 2e9 };
+    let priorities = [1.0, 0.5, f64::INFINITY, 4.0, f64::NAN, -1.0, 0.0, f64::from_bits(1)];
     for length in 0..=200 {
-        let mut expected = vec![0.0; length];
-        portable::rank(&tips[..length], &boosts[..length], weights, &mut expected);
-        for simd in available() {
-            let mut ranks = vec![f64::NAN; length];
-            rank_batch_with(simd, &tips[..length], &boosts[..length], weights, &mut ranks).unwrap();
-            assert_eq!(ranks, expected, "{simd:?} {length}");
+        let (tips, boosts) = (mixed(length, 1), mixed(length, 5));
+        let classes: Vec<u8> = (0..length).map(|at| (at * 7 % CLASSES) as u8).collect();
+        let (mut ranks, mut scores) = (vec![0.0; length], vec![0.0; length]);
+        portable::rank(&tips, &boosts, weights, &mut ranks);
+        portable::score(&tips, &classes, &priorities, &mut scores);
+        for (simd, offset) in available().flat_map(|simd| (0..8).map(move |offset| (simd, offset))) {
+            let (tips, boosts) = (column(&tips, offset), column(&boosts, offset));
+            let mut out = vec![7.0; offset + length];
+            rank_batch_with(simd, &tips[offset..], &boosts[offset..], weights, &mut out[offset..]).unwrap();
+            assert_eq!(bits(&out[offset..]), bits(&ranks), "{simd:?} {length} {offset}");
+            score_batch_with(simd, &tips[offset..], &classes, &priorities, &mut out[offset..]).unwrap();
+            assert_eq!(bits(&out[offset..]), bits(&scores), "{simd:?} {length} {offset}");
+            assert!(out[..offset].iter().all(|before| *before == 7.0), "nothing else is written");
         }
     }
 }
