@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use evm::spec::{ChainSpec, Rules};
@@ -158,7 +158,7 @@ pub struct Chain {
     /// Declared safe, declared final.
     marks: Mutex<(Option<BlockId>, Option<BlockId>)>,
     layers: Layers,
-    signal: Signal,
+    signal: Arc<Signal>,
 }
 
 /// What only the one who changes the chain needs.
@@ -200,7 +200,8 @@ impl Chain {
         let head = read_head(&*ledger)?;
         let records = Records::read(&*ledger)?;
         let batch_size = options.dispatch.batch_size;
-        let waiting = Waiting::new(Pool::new(options.pool.clone()));
+        let signal = Arc::new(Signal::default());
+        let waiting = Waiting::new(Pool::new(options.pool.clone()), Arc::clone(&signal));
         let workers = options.threads_max.and_then(|count| {
             // Where threads can't be had, everybody's do.
             rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "execlayer".to_owned()).build().ok()
@@ -219,7 +220,7 @@ impl Chain {
             done: Mutex::new((Record::default(), batch_size)),
             marks: Mutex::default(),
             layers: Layers::default(),
-            signal: Signal::default(),
+            signal,
         });
         chain.settle_pool(&chain.head(), &Path::default(), None, Vec::new());
         Ok(chain)
@@ -259,6 +260,17 @@ impl Chain {
     /// Follows the head from here on.
     pub fn subscribe(self: &Arc<Self>) -> Subscription {
         Subscription::new(Arc::clone(self))
+    }
+
+    /// A number that changes whenever the head moves and, while somebody follows the pool, whenever that changes: for who
+    /// follows many things at once.
+    pub fn news(&self) -> u64 {
+        self.signal.version()
+    }
+
+    /// Waits until [`news`](Self::news) is not `seen` any more, or until the time is over; what it is then.
+    pub fn wait_for_news(&self, seen: u64, timeout: Duration) -> u64 {
+        self.signal.wait(seen, timeout)
     }
 
     /// Declares blocks safe and final: what the tags of the same names then mean.

@@ -24,7 +24,8 @@ pub struct HeadChange {
     pub added: Vec<BlockId>,
 }
 
-/// What the chain publishes, and where subscribers wait.
+/// That something has happened which somebody may want to hear of: the head has moved, or, while the pool is followed,
+/// the pool has changed. A version number and a place to wait.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     version: Mutex<u64>,
@@ -36,14 +37,14 @@ impl Signal {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The head has moved.
+    /// It has happened.
     pub(crate) fn raise(&self) {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.moved.notify_all();
     }
 
     /// Waits until the version is not `seen` any more, or until the time is over.
-    fn wait(&self, seen: u64, timeout: Duration) -> u64 {
+    pub(crate) fn wait(&self, seen: u64, timeout: Duration) -> u64 {
         let version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.moved.wait_timeout_while(version, timeout, |version| *version == seen);
         *waited.unwrap_or_else(PoisonError::into_inner).0

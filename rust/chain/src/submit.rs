@@ -8,7 +8,7 @@ use std::{path::Path as FilePath, sync::Arc};
 use evm::{BlockEnv, Rejection, spec::Rules, validate};
 use pool::{
     DropReason, Inclusion, NewHead, Pool, Pooled,
-    journal::{Journal, JournalError, Kept},
+    journal::{Contents, Journal, JournalError, Kept},
 };
 use rayon::prelude::*;
 use state::{Stop, Stopped, StoredBlock};
@@ -188,13 +188,16 @@ impl Chain {
         }
     }
 
-    /// Keeps a journal of the pool in this file, and takes back what the file says was waiting; returns how many were
-    /// taken. Those that can't be any more are left.
+    /// Keeps a journal of the pool in this file, and takes back what the file says was waiting and was known of senders;
+    /// returns how many transactions were taken. Those that can't be any more are left.
     ///
     /// # Errors
     /// [`JournalError`]; the chain goes on without a journal then.
     pub fn open_journal(&self, path: &FilePath) -> Result<usize, JournalError> {
-        let (journal, kept) = Journal::open(path, self.genesis_id().hash)?;
+        let (journal, Contents { waiting: kept, histories }) = Journal::open(path, self.genesis_id().hash)?;
+        self.waiting().change_freely(|pool| {
+            histories.into_iter().for_each(|(sender, history)| pool.recall(sender, history));
+        });
         let raw = kept.iter().map(|kept| Submission::Raw(kept.raw.clone())).collect();
         let batch = self.on_workers(|| Stop::default().within(|| recover(raw))).expect("nobody asks it to stop");
         let origin = |index: usize| {

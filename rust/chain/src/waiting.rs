@@ -19,7 +19,7 @@ use pool::{
 };
 use types::{Address, B256};
 
-use crate::Chain;
+use crate::{Chain, notify::Signal};
 
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -47,8 +47,10 @@ impl Deref for PoolGuard<'_> {
 }
 
 impl Waiting {
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self { inner: RwLock::new(Inner { pool: Arc::new(pool), journal: None }), feed: Feed::default() }
+    /// `signal` is raised when followers have something to hear.
+    pub(crate) fn new(pool: Pool, signal: Arc<Signal>) -> Self {
+        let feed = Feed { events: Mutex::default(), more: Condvar::new(), followers: AtomicUsize::new(0), signal };
+        Self { inner: RwLock::new(Inner { pool: Arc::new(pool), journal: None }), feed }
     }
 
     pub(crate) fn read(&self) -> PoolGuard<'_> {
@@ -112,6 +114,13 @@ impl Waiting {
             }
             self.feed.push(&event);
         }
+        self.feed.wake();
+        if let Some(journal) = &mut inner.journal {
+            let unlike = present.histories().filter(|(sender, known)| inner.pool.history(sender) != Some(known));
+            for (sender, _) in unlike {
+                journal.learn(sender, &inner.pool.history(sender).copied().unwrap_or_default());
+            }
+        }
         // As freely as above.
         let _ = inner.journal.as_mut().map(Journal::flush);
     }
@@ -129,7 +138,7 @@ impl Waiting {
         self.tell(pool, journal.as_mut());
         let Some(journal) = journal else { return Ok(()) };
         journal.flush()?;
-        if journal.is_due() {
+        if journal.is_due(pool) {
             // The old file goes on where this fails.
             let _ = journal.compact(pool);
         }
@@ -137,11 +146,21 @@ impl Waiting {
     }
 
     fn tell(&self, pool: &mut Pool, mut journal: Option<&mut Journal>) {
+        let mut told = false;
         for event in pool.take_events() {
             if let Some(journal) = &mut journal {
                 journal.note(&event);
             }
             self.feed.push(&event);
+            told = true;
+        }
+        if told {
+            self.feed.wake();
+        }
+        for (sender, history) in pool.take_learnt() {
+            if let Some(journal) = &mut journal {
+                journal.learn(&sender, history);
+            }
         }
     }
 }
@@ -164,11 +183,13 @@ pub struct PoolEvent {
 /// Events that are kept for slow followers: three full mainnet blocks of transfers, each added and included, and room.
 const EVENTS_KEPT: usize = 16_384;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Feed {
     events: Mutex<Events>,
     more: Condvar,
     followers: AtomicUsize,
+    /// For those who follow other things, too.
+    signal: Arc<Signal>,
 }
 
 #[derive(Debug, Default)]
@@ -200,7 +221,14 @@ impl Feed {
             events.before += 1;
         }
         events.kept.push_back(PoolEvent { hash, sender, nonce, private, change: change.clone() });
-        self.more.notify_all();
+    }
+
+    /// Wakes those who wait, once for all that was pushed.
+    fn wake(&self) {
+        if self.followers.load(Ordering::Relaxed) > 0 {
+            self.more.notify_all();
+            self.signal.raise();
+        }
     }
 
     fn end(&self) -> u64 {

@@ -6,12 +6,14 @@
 pub mod crc32c;
 pub mod keccak;
 pub mod lattice;
+mod prefetch;
 pub mod recover;
 pub mod score;
 pub mod simd;
 
 pub use crc32c::crc32c;
 pub use keccak::keccak256_many;
+pub use prefetch::prefetch;
 pub use recover::{recover_addresses, recover_batch};
 pub use score::{RankWeights, ScoreError, rank_batch, score_batch};
 pub use simd::{Simd, SimdError};

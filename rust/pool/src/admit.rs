@@ -145,8 +145,9 @@ impl Pool {
             debug_assert_eq!(item.pooled.hash, replaced.hash);
             self.forget(item, ready, Change::Replaced { by: hash });
         }
-        let item = Item::new(Arc::new(new), self.slots.take(queue, nonce, since_ms));
-        self.hashes.insert(hash, item.id);
+        new.id = self.slots.take(queue, nonce, since_ms);
+        self.hashes.insert(hash, new.id);
+        let item = Item::new(Arc::new(new));
         let Self { queues, books, .. } = self;
         books.enter(&item, ready);
         queues[queue as usize].insert(item, |promoted| books.promote(promoted));

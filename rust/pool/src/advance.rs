@@ -87,7 +87,7 @@ impl Pool {
         {
             queue.dirty = true;
             let (sender, class) = (queue.sender, item.class);
-            let ending = Ending::of_receipt(inclusion.success, inclusion.gas_used, item.pooled.gas_limit);
+            let ending = Ending::of_receipt(inclusion.success, inclusion.gas_used, item.gas_limit);
             self.dirty.push(id);
             self.forget(item, true, Change::Included);
             self.factors.record(sender, class, ending);

@@ -42,7 +42,7 @@ pub(crate) struct Books {
 impl Books {
     fn entry(&self, item: &Item, ready: bool) -> Entry {
         let worth = Worth::of(&item.pooled, ready, self.base_fee);
-        Entry { key: !worth.0, arrival: u64::MAX - item.pooled.arrival, id: item.id }
+        Entry { key: !worth.0, arrival: u64::MAX - item.arrival, id: item.id() }
     }
 
     fn tell(&mut self, pooled: &Arc<Pooled>, change: Change) {
@@ -54,7 +54,7 @@ impl Books {
         if ready {
             self.tally.promote(&item.pooled);
         }
-        reserve(&mut self.places, item.id);
+        reserve(&mut self.places, item.id());
         let entry = self.entry(item, ready);
         self.worst.push(entry, &mut self.places);
         self.tell(&item.pooled, Change::Added { pending: ready });
@@ -65,7 +65,7 @@ impl Books {
         if ready {
             self.tally.demote(&item.pooled);
         }
-        self.worst.remove(self.places[item.id as usize], &mut self.places);
+        self.worst.remove(self.places[item.id() as usize], &mut self.places);
         self.tell(&item.pooled, change);
     }
 
@@ -83,7 +83,7 @@ impl Books {
 
     /// Puts it where it belongs by worth; whether it stood elsewhere.
     pub(crate) fn rate(&mut self, item: &Item, ready: bool) -> bool {
-        let (place, entry) = (self.places[item.id as usize], self.entry(item, ready));
+        let (place, entry) = (self.places[item.id() as usize], self.entry(item, ready));
         let moved = self.worst.get(place) != Some(&entry);
         if moved {
             self.worst.replace(place, entry, &mut self.places);

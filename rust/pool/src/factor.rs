@@ -43,6 +43,24 @@ impl Ending {
         if success { Self::Included { gas_eighths: eighths.min(7) as u8 } } else { Self::Reverted }
     }
 
+    /// A number below 16, the same for ever: it stands in files.
+    fn code(self) -> u8 {
+        match self {
+            Self::Included { gas_eighths } => gas_eighths,
+            Self::Reverted => 8,
+            Self::Skipped => 9,
+        }
+    }
+
+    fn of_code(code: u8) -> Option<Self> {
+        match code {
+            0..=7 => Some(Self::Included { gas_eighths: code }),
+            8 => Some(Self::Reverted),
+            9 => Some(Self::Skipped),
+            _ => None,
+        }
+    }
+
     /// What it says for (or against) the sender: from -2 to 2. Who asks for much more gas than it uses takes room from
     /// others.
     fn worth(self) -> i32 {
@@ -56,7 +74,7 @@ impl Ending {
 }
 
 /// Executions of a sender that are remembered.
-const REMEMBERED: usize = 32;
+pub(crate) const REMEMBERED: usize = 32;
 
 /// A sender's last executions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +85,8 @@ pub struct History {
     next: u8,
     /// Classes of which a factor was asked: those that may be in the cache.
     asked: u8,
+    /// Whether it waits to be taken by [`Factors::take_learnt`].
+    learnt: bool,
     /// How many there were of each, the forgotten ones too.
     pub included: u64,
     /// See `included`.
@@ -84,6 +104,22 @@ impl History {
             Ending::Reverted => self.reverted += 1,
             Ending::Skipped => self.skipped += 1,
         }
+    }
+
+    /// What is remembered in one byte each, the oldest first: class above, ending below.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = u8> {
+        let (newer, older) = self.records.split_at(usize::from(self.next));
+        older.iter().chain(newer).flatten().map(|(class, ending)| (*class as u8) << 4 | ending.code())
+    }
+
+    /// What [`codes`](Self::codes) said; None where it can't have.
+    pub(crate) fn of_codes([included, reverted, skipped]: [u64; 3], codes: &[u8]) -> Option<Self> {
+        let mut history = Self::default();
+        for code in codes.iter().take(REMEMBERED + 1) {
+            let class = *Class::ALL.get(usize::from(code >> 4))?;
+            history.record(class, Ending::of_code(code & 15)?);
+        }
+        (codes.len() <= REMEMBERED).then_some(Self { included, reverted, skipped, ..history })
     }
 
     /// The step of the sender's factor for a class. Executions of the same class count twice; a memory full of the
@@ -132,6 +168,8 @@ impl CacheStats {
 #[derive(Clone, Debug)]
 pub struct Factors {
     histories: LruCache<Address, History>,
+    /// Senders whose histories have changed since somebody asked, each once.
+    learnt: Vec<Address>,
     cache: LruCache<(Address, Class), Cached>,
     seconds: u64,
     /// The head's.
@@ -147,6 +185,7 @@ impl Factors {
         let entries = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         Self {
             histories: LruCache::new(entries(memory.senders)),
+            learnt: Vec::new(),
             cache: LruCache::new(entries(memory.cache_entries)),
             seconds: memory.cache_seconds,
             time: 0,
@@ -188,15 +227,46 @@ impl Factors {
             History { asked: u8::MAX, ..History::default() }
         });
         history.record(class, ending);
+        if !std::mem::replace(&mut history.learnt, true) {
+            self.learnt.push(sender);
+        }
         let asked = std::mem::take(&mut history.asked);
+        self.make_stale(sender, asked);
+    }
+
+    /// What was known of a sender before, by an earlier pool.
+    pub(crate) fn recall(&mut self, sender: Address, history: History) {
+        self.histories.put(sender, History { asked: u8::MAX, learnt: false, ..history });
+        self.make_stale(sender, u8::MAX);
+    }
+
+    /// Marks cached factors rather than removing them: their memory is used again.
+    fn make_stale(&mut self, sender: Address, classes: u8) {
         for class in Class::ALL {
-            // Marked rather than removed: its memory is used again.
-            if asked & 1 << class as u8 != 0
+            if classes & 1 << class as u8 != 0
                 && let Some(cached) = self.cache.peek_mut(&(sender, class))
             {
                 cached.stale = true;
             }
         }
+    }
+
+    /// Histories that have changed since the last call.
+    pub(crate) fn take_learnt(&mut self) -> impl Iterator<Item = (Address, &History)> {
+        let Self { learnt, histories, .. } = self;
+        for sender in &*learnt {
+            if let Some(history) = histories.peek_mut(sender) {
+                history.learnt = false;
+            }
+        }
+        let histories: &LruCache<Address, History> = histories;
+        // One that was forgotten meanwhile is left out.
+        learnt.drain(..).filter_map(move |sender| histories.peek(&sender).map(|history| (sender, history)))
+    }
+
+    /// All histories, the one longest unheard of first.
+    pub(crate) fn histories(&self) -> impl ExactSizeIterator<Item = (&Address, &History)> {
+        self.histories.iter().rev()
     }
 
     /// What is known of a sender.
@@ -267,6 +337,43 @@ mod tests {
         factors.step(sender(1), Class::Call);
         assert_eq!(stats(&factors), (3, 4));
         assert_eq!(factors.stats().hit_rate(), 3.0 / 7.0);
+    }
+
+    #[test]
+    fn a_history_is_the_same_from_its_codes_and_nonsense_is_none() {
+        let endings = [GOOD, Ending::Reverted, Ending::Skipped, Ending::Included { gas_eighths: 0 }];
+        for count in [0, 1, REMEMBERED - 1, REMEMBERED, REMEMBERED + 1, 3 * REMEMBERED] {
+            let mut history = History::default();
+            for at in 0..count {
+                history.record(Class::ALL[at % 7], endings[at % 4]);
+            }
+            let codes: Vec<_> = history.codes().collect();
+            let counts = [history.included, history.reverted, history.skipped];
+            let again = History::of_codes(counts, &codes).unwrap();
+            assert_eq!((codes.len(), again.codes().collect::<Vec<_>>()), (count.min(REMEMBERED), codes));
+            assert!(Class::ALL.into_iter().all(|class| again.step(class) == history.step(class)));
+            assert_eq!([again.included, again.reverted, again.skipped], counts);
+        }
+        for nonsense in [vec![0x7a], vec![0x70], vec![0x0a], vec![0; REMEMBERED + 1]] {
+            assert_eq!(History::of_codes([0; 3], &nonsense), None);
+        }
+    }
+
+    #[test]
+    fn what_was_learnt_is_told_once_and_recalled_factors_are_made_anew() {
+        let mut factors = Factors::new(Memory::default());
+        for index in [1, 2, 1] {
+            factors.record(sender(index), Class::Call, Ending::Skipped);
+        }
+        let learnt: Vec<_> = factors.take_learnt().map(|(sender, history)| (sender, *history)).collect();
+        assert_eq!(learnt.iter().map(|(sender, _)| *sender).collect::<Vec<_>>(), [sender(1), sender(2)]);
+        assert_eq!((learnt[0].1.skipped, factors.take_learnt().count()), (2, 0));
+        factors.record(sender(2), Class::Call, GOOD);
+        assert_eq!(factors.take_learnt().count(), 1);
+        let bad = History::of_codes([0, 0, 32], &[0x29; REMEMBERED]).unwrap();
+        assert_eq!(factors.step(sender(3), Class::Call), NEUTRAL);
+        factors.recall(sender(3), bad);
+        assert_eq!((factors.step(sender(3), Class::Call), factors.take_learnt().count()), (0, 0));
     }
 
     #[test]

@@ -52,9 +52,9 @@ fn home(id: u32, queue: &Queue, base_fee: u64) -> Option<(u16, Entry)> {
     let next = queue.ready().front()?;
     let bound = next.fee_cap.saturating_sub(next.tip) < u128::from(base_fee);
     let step = queue.step(next.class);
-    let group = Group { blobs: next.pooled.blobs > 0, class: next.class as u8, step, bound };
+    let group = Group { blobs: next.blobs > 0, class: next.class as u8, step, bound };
     let key = if bound { next.fee_cap } else { next.tip };
-    Some((group.index(), Entry { key, arrival: next.pooled.arrival, id }))
+    Some((group.index(), Entry { key, arrival: next.arrival, id }))
 }
 
 #[derive(Clone, Debug)]

@@ -6,6 +6,8 @@
 
 use std::collections::BinaryHeap;
 
+use kernels::prefetch;
+
 /// What is ordered, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -130,23 +132,65 @@ impl Heap {
     }
 }
 
+/// An entry that a walk has reached, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reached {
+    key: u128,
+    arrival: u64,
+    id: u32,
+    position: u32,
+}
+
+impl Reached {
+    fn entry(self) -> Entry {
+        Entry { key: self.key, arrival: self.arrival, id: self.id }
+    }
+}
+
+impl Ord for Reached {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.entry().cmp(&other.entry())
+    }
+}
+
+impl PartialOrd for Reached {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Goes through a heap best first and leaves it as it is. Reaching n entries costs O(n log n), however many there are.
 #[derive(Debug, Default)]
-pub(crate) struct Walk(BinaryHeap<(Entry, u32)>);
+pub(crate) struct Walk(BinaryHeap<Reached>);
 
 impl Walk {
     /// Begins at the best.
     pub(crate) fn start(&mut self, heap: &Heap) {
         self.0.clear();
-        self.0.extend(heap.first().map(|first| (*first, 0)));
+        self.reach(heap, 0);
+    }
+
+    /// Goes no further.
+    pub(crate) fn end(&mut self) {
+        self.0.clear();
     }
 
     /// The next one of the same heap, which must not have changed.
     pub(crate) fn next(&mut self, heap: &Heap) -> Option<Entry> {
-        let (entry, position) = self.0.pop()?;
-        let children = Heap::children(position);
-        self.0.extend(children.into_iter().filter_map(|child| heap.get(child).map(|entry| (*entry, child))));
-        Some(entry)
+        let reached = self.0.pop()?;
+        for child in Heap::children(reached.position) {
+            self.reach(heap, child);
+        }
+        Some(reached.entry())
+    }
+
+    fn reach(&mut self, heap: &Heap, position: u32) {
+        if let Some(Entry { key, arrival, id }) = heap.get(position).copied() {
+            self.0.push(Reached { key, arrival, id, position });
+            // They stand side by side, and are wanted when this one's turn comes.
+            let [first, _] = Heap::children(position);
+            prefetch(heap.0.as_ptr().wrapping_add(first as usize));
+        }
     }
 }
 

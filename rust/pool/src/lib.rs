@@ -195,6 +195,26 @@ impl Pool {
         self.books.events.drain(..)
     }
 
+    /// Of whom something was learnt since the last call, and what is known of them now.
+    pub fn take_learnt(&mut self) -> impl Iterator<Item = (Address, &History)> {
+        self.factors.take_learnt()
+    }
+
+    /// What is known of senders, the one longest unheard of first.
+    pub fn histories(&self) -> impl ExactSizeIterator<Item = (&Address, &History)> {
+        self.factors.histories()
+    }
+
+    /// What is known of a sender.
+    pub fn history(&self, sender: &Address) -> Option<&History> {
+        self.factors.history(sender)
+    }
+
+    /// Puts back what an earlier pool knew of a sender, before anything of the sender is admitted.
+    pub fn recall(&mut self, sender: Address, history: History) {
+        self.factors.recall(sender, history);
+    }
+
     /// Takes one out; those of the sender that follow it become queued.
     pub fn remove(&mut self, hash: &B256, reason: DropReason) -> Option<Arc<Pooled>> {
         let (queue, nonce) = self.place(hash)?;
@@ -239,7 +259,7 @@ impl Pool {
 
     fn forget(&mut self, item: Item, ready: bool, change: Change) -> Arc<Pooled> {
         self.books.leave(&item, ready, change);
-        self.slots.give(item.id);
+        self.slots.give(item.id());
         self.hashes.remove(&item.pooled.hash);
         item.pooled
     }

@@ -7,20 +7,13 @@ use crate::Class;
 
 /// A transaction in the pool.
 ///
-/// What selection reads stands first and fills one cache line together with the reference count.
+/// What whoever looks at many reads stands first, beside the reference count. Selection reads none of it: a copy of what
+/// it needs is in the sender's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Pooled {
-    /// Most wei a unit of gas may give the block's producer.
-    pub tip: u128,
-    /// Most wei a unit of gas may cost.
-    pub fee_cap: u128,
     /// Most gas it may use.
     pub gas_limit: u64,
-    /// How many had arrived before it: ties are broken by this.
-    pub arrival: u64,
-    /// The sender's count that it expects.
-    pub nonce: u64,
     /// Length of its EIP-2718 form in bytes.
     pub size_bytes: usize,
     /// How many blobs it brings.
@@ -29,6 +22,16 @@ pub struct Pooled {
     pub class: Class,
     /// Whether it is shown to nobody but who makes blocks.
     pub private: bool,
+    /// Its number in the pool; numbers are used again.
+    pub(crate) id: u32,
+    /// The sender's count that it expects.
+    pub nonce: u64,
+    /// How many had arrived before it: ties are broken by this.
+    pub arrival: u64,
+    /// Most wei a unit of gas may give the block's producer.
+    pub tip: u128,
+    /// Most wei a unit of gas may cost.
+    pub fee_cap: u128,
     /// When it was taken, in milliseconds since 1970.
     pub since_ms: u64,
     /// What it takes in memory, all that the pool keeps for it included.
@@ -55,6 +58,7 @@ impl Pooled {
             fee_cap: inner.max_fee_per_gas(),
             gas_limit: inner.gas_limit(),
             arrival: 0,
+            id: 0,
             nonce: inner.nonce(),
             size_bytes,
             blobs: u16::try_from(inner.blob_hashes().len()).unwrap_or(u16::MAX),

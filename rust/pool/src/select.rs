@@ -12,12 +12,16 @@
 use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
 
 use kernels::{
-    Simd,
+    Simd, prefetch,
     score::{CLASSES, RankWeights, VECTOR_MIN, rank_batch},
 };
 use types::{Address, primitives::map::AddressHashMap};
 
-use crate::{Pool, Pooled, STEPS, factor_of, heap::Walk, queue::Item};
+use crate::{
+    Pool, Pooled, STEPS, factor_of,
+    heap::{Entry, Walk},
+    queue::Item,
+};
 
 /// How much of a block is free, and what it costs to be in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Schedule {
     pub transactions: Vec<Arc<Pooled>>,
     /// How many were looked at and did not fit.
     pub misfits: usize,
+    /// Whether it ends because nobody is left, not because the room does.
+    pub is_all: bool,
     /// The rank of the last one.
     pub lowest_rank: f64,
 }
@@ -76,16 +82,17 @@ const MISFITS_MAX: usize = 1_024;
 const PIECE: usize = 64;
 
 /// Transactions of a sender that are ranked together with its head, and those that are when these are used up.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 const FURTHER: usize = 32;
 
 /// A candidate comes from one of the streams, or from nowhere in particular.
 const NO_STREAM: u32 = u32::MAX;
 
+/// Tips above 2^64 wei are alike.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     rank: f64,
-    tip: u128,
+    tip: u64,
     arrival: u64,
     run: u32,
     stream: u32,
@@ -128,8 +135,15 @@ struct Stream {
     heap: usize,
     blobs: bool,
     walk: Walk,
-    piece: Vec<u32>,
+    piece: Vec<Candidate>,
     next: usize,
+}
+
+impl Stream {
+    /// Whether fee caps decide in it.
+    fn is_bound(&self) -> bool {
+        self.heap % 2 == 1
+    }
 }
 
 /// Working memory, used again by each block.
@@ -143,6 +157,9 @@ pub(crate) struct Scratch {
     boosts: Vec<f64>,
     ranks: Vec<f64>,
     misplaced: Vec<u32>,
+    /// Heads of one piece, and those of them that stand in the wrong heap.
+    reached: Vec<Entry>,
+    loose: Vec<Candidate>,
 }
 
 impl Clone for Scratch {
@@ -232,12 +249,15 @@ impl<'a> Selection<'a> {
             self.scratch.streams.push(stream);
             self.pull(self.scratch.streams.len() - 1);
         }
+        let pool = self.pool;
         let mut schedule = Schedule { lowest_rank: f64::INFINITY, ..Schedule::default() };
-        schedule
-            .transactions
-            .reserve(self.room.transactions.min((self.room.gas / GAS_MIN) as usize).min(self.pool.len()));
-        while self.room.gas >= GAS_MIN && schedule.transactions.len() < self.room.transactions {
-            let Some(candidate) = self.scratch.merge.pop() else { break };
+        let most = self.room.transactions.min((self.room.gas / GAS_MIN) as usize).min(pool.len());
+        let mut chosen: Vec<&Arc<Pooled>> = Vec::with_capacity(most);
+        while self.room.gas >= GAS_MIN && chosen.len() < self.room.transactions {
+            let Some(candidate) = self.scratch.merge.pop() else {
+                schedule.is_all = schedule.misfits == 0;
+                break;
+            };
             if candidate.stream != NO_STREAM {
                 let stream = candidate.stream as usize;
                 if self.scratch.streams[stream].blobs && self.room.blobs == 0 {
@@ -247,28 +267,29 @@ impl<'a> Selection<'a> {
                 self.pull(stream);
             }
             let run = self.scratch.runs[candidate.run as usize];
-            let pooled = &self.pool.queues[run.queue as usize].ready()[run.place as usize].pooled;
-            if !self.fits(pooled) {
+            let item = &pool.queues[run.queue as usize].ready()[run.place as usize];
+            if !self.fits(item) {
                 schedule.misfits += 1;
                 if schedule.misfits == MISFITS_MAX {
                     break;
                 }
                 continue;
             }
-            self.room.gas -= pooled.gas_limit;
-            self.room.size_bytes -= pooled.size_bytes;
-            self.room.blobs -= u64::from(pooled.blobs);
+            self.room.gas -= item.gas_limit;
+            self.room.size_bytes -= item.size_bytes as usize;
+            self.room.blobs -= u64::from(item.blobs);
             schedule.lowest_rank = schedule.lowest_rank.min(candidate.rank);
-            schedule.transactions.push(Arc::clone(pooled));
+            chosen.push(&item.pooled);
             self.follow(candidate.run);
         }
+        schedule.transactions = shared(&chosen);
         schedule
     }
 
-    fn fits(&self, pooled: &Pooled) -> bool {
+    fn fits(&self, item: &Item) -> bool {
         let Room { blob_base_fee, gas, blobs, size_bytes, .. } = self.room;
-        let pays = pooled.blobs == 0 || pooled.blob_fee_cap() >= blob_base_fee;
-        pays && pooled.gas_limit <= gas && u64::from(pooled.blobs) <= blobs && pooled.size_bytes <= size_bytes
+        let pays = item.blobs == 0 || item.pooled.blob_fee_cap() >= blob_base_fee;
+        pays && item.gas_limit <= gas && u64::from(item.blobs) <= blobs && item.size_bytes as usize <= size_bytes
     }
 
     /// A sender that had a turn, from this nonce on.
@@ -278,12 +299,12 @@ impl<'a> Selection<'a> {
         if held.is_ready(nonce) {
             let place = (nonce - held.nonce) as u32;
             self.scratch.runs.push(Run { queue: *queue, place, rank: 0, ranks_end: 0 });
-            self.offer(self.scratch.runs.len() as u32 - 1, NO_STREAM);
+            self.offer(self.scratch.runs.len() as u32 - 1);
         }
     }
 
     /// Puts a run's next transaction among the candidates, unless it can't pay the base fee.
-    fn offer(&mut self, index: u32, stream: u32) {
+    fn offer(&mut self, index: u32) {
         let mut run = self.scratch.runs[index as usize];
         let ready = self.pool.queues[run.queue as usize].ready();
         let Some(item) = ready.get(run.place as usize) else { return };
@@ -296,7 +317,8 @@ impl<'a> Selection<'a> {
             self.scratch.runs[index as usize] = run;
         }
         let rank = self.scratch.ranks[run.rank as usize];
-        self.scratch.merge.push(Candidate { rank, tip, arrival: item.pooled.arrival, run: index, stream });
+        let (tip, arrival) = (low(tip), item.arrival);
+        self.scratch.merge.push(Candidate { rank, tip, arrival, run: index, stream: NO_STREAM });
     }
 
     /// After a run's transaction was taken: the one that follows is a candidate.
@@ -304,7 +326,7 @@ impl<'a> Selection<'a> {
         let run = &mut self.scratch.runs[index as usize];
         run.place += 1;
         run.rank += 1;
-        self.offer(index, NO_STREAM);
+        self.offer(index);
     }
 
     /// Puts the best that is left of a stream among the candidates.
@@ -314,58 +336,79 @@ impl<'a> Selection<'a> {
             return;
         }
         let stream = &mut self.scratch.streams[index];
-        let run = stream.piece[stream.next];
+        self.scratch.merge.push(stream.piece[stream.next]);
         stream.next += 1;
-        self.offer(run, index as u32);
     }
 
     /// The next piece of a stream, ranked; false where nobody is left.
     fn refill(&mut self, index: usize) -> bool {
         let mut stream = std::mem::take(&mut self.scratch.streams[index]);
-        let heap = self.pool.heads.heap(stream.heap);
-        let bound_stream = stream.heap % 2 == 1;
-        let base_fee = self.room.base_fee;
+        let mut reached = std::mem::take(&mut self.scratch.reached);
         stream.piece.clear();
         stream.next = 0;
-        let first_rank = self.scratch.ranks.len();
-        let first_loose = self.scratch.runs.len();
-        let mut loose = 0;
-        while stream.piece.len() < PIECE
-            && let Some(entry) = stream.walk.next(heap)
-        {
-            if bound_stream && entry.key < u128::from(base_fee) {
-                // Those below can't pay either.
-                stream.walk = Walk::default();
-                break;
-            }
-            let queue = &self.pool.queues[entry.id as usize];
-            if !self.tried.is_empty() && self.tried.contains_key(&queue.sender) {
-                continue;
-            }
-            let head = &queue.ready()[0];
-            let bound = head.fee_cap.saturating_sub(head.tip) < u128::from(base_fee);
-            let rank = (first_rank + self.scratch.tips.len()) as u32;
-            let gathered = self.gather(entry.id, 0, AHEAD) as u32;
-            let run = self.scratch.runs.len() as u32;
-            if bound == bound_stream {
-                stream.piece.push(run);
-            } else {
-                self.scratch.misplaced.push(entry.id);
-                loose += 1;
-            }
-            self.scratch.runs.push(Run { queue: entry.id, place: 0, rank, ranks_end: rank + gathered });
-        }
-        self.rank();
-        if loose > 0 {
-            for run in first_loose as u32..self.scratch.runs.len() as u32 {
-                if !stream.piece.contains(&run) {
-                    self.offer(run, NO_STREAM);
-                }
-            }
+        while stream.piece.is_empty() && self.reach(&mut stream, &mut reached) {
+            self.take_in(&mut stream, index as u32, &reached);
         }
         let some = !stream.piece.is_empty();
         self.scratch.streams[index] = stream;
+        self.scratch.reached = reached;
         some
+    }
+
+    /// The next heads of a stream. What will be read of them is fetched on the way, of many at a time: waiting for
+    /// memory is most of what a block costs.
+    fn reach(&self, stream: &mut Stream, reached: &mut Vec<Entry>) -> bool {
+        let heap = self.pool.heads.heap(stream.heap);
+        reached.clear();
+        while reached.len() < PIECE
+            && let Some(entry) = stream.walk.next(heap)
+        {
+            if stream.is_bound() && entry.key < u128::from(self.room.base_fee) {
+                // Those below can't pay either.
+                stream.walk.end();
+                break;
+            }
+            self.pool.queues[entry.id as usize].prefetch();
+            reached.push(entry);
+        }
+        reached.iter().for_each(|entry| self.pool.queues[entry.id as usize].prefetch_first());
+        !reached.is_empty()
+    }
+
+    /// Ranks heads, with those that follow them. The ones that stand in the wrong heap are candidates at once.
+    fn take_in(&mut self, stream: &mut Stream, index: u32, reached: &[Entry]) {
+        let pool = self.pool;
+        let first_rank = self.scratch.ranks.len();
+        let mut loose = std::mem::take(&mut self.scratch.loose);
+        for entry in reached {
+            let queue = &pool.queues[entry.id as usize];
+            if !self.tried.is_empty() && self.tried.contains_key(&queue.sender) {
+                continue;
+            }
+            let Some(head) = queue.ready().front() else { continue };
+            let bound = head.fee_cap.saturating_sub(head.tip) < u128::from(self.room.base_fee);
+            if bound != stream.is_bound() {
+                self.scratch.misplaced.push(entry.id);
+            }
+            let Some(tip) = effective_tip(head, self.room.base_fee) else { continue };
+            let rank = (first_rank + self.scratch.tips.len()) as u32;
+            let ranks_end = rank + self.gather(entry.id, 0, AHEAD) as u32;
+            let run = self.scratch.runs.len() as u32;
+            self.scratch.runs.push(Run { queue: entry.id, place: 0, rank, ranks_end });
+            let candidate = Candidate { rank: 0.0, tip: low(tip), arrival: entry.arrival, run, stream: index };
+            if bound == stream.is_bound() {
+                stream.piece.push(candidate);
+            } else {
+                loose.push(Candidate { stream: NO_STREAM, ..candidate });
+            }
+        }
+        self.rank();
+        let Scratch { runs, ranks, merge, .. } = &mut *self.scratch;
+        for candidate in stream.piece.iter_mut().chain(&mut loose) {
+            candidate.rank = ranks[runs[candidate.run as usize].rank as usize];
+        }
+        merge.extend(loose.drain(..));
+        self.scratch.loose = loose;
     }
 
     /// Columns of a sender's transactions from a place on, as far as they can pay; how many.
@@ -399,6 +442,23 @@ fn effective_tip(item: &Item, base_fee: u64) -> Option<u128> {
     Some(item.fee_cap.checked_sub(u128::from(base_fee))?.min(item.tip))
 }
 
+/// Another owner for each. To count them takes a look at each, so some are fetched at a time.
+fn shared(chosen: &[&Arc<Pooled>]) -> Vec<Arc<Pooled>> {
+    const FETCHED: usize = 16;
+    let mut all = Vec::with_capacity(chosen.len());
+    for (index, pooled) in chosen.iter().enumerate() {
+        if let Some(later) = chosen.get(index + FETCHED) {
+            prefetch(Arc::as_ptr(later));
+        }
+        all.push(Arc::clone(pooled));
+    }
+    all
+}
+
+fn low(tip: u128) -> u64 {
+    u64::try_from(tip).unwrap_or(u64::MAX)
+}
+
 /// A tip as ranks see it. Most fit into 64 bits, which convert in one instruction.
 pub(crate) fn to_float(tip: u128) -> f64 {
     u64::try_from(tip).map_or(tip as f64, |tip| tip as f64)
@@ -429,7 +489,10 @@ pub fn order_by_scores(transactions: &[Arc<Pooled>], scores: &[f64], room: &Room
     }
     let mut schedule = Schedule { lowest_rank: f64::INFINITY, ..Schedule::default() };
     while room.gas >= GAS_MIN && schedule.transactions.len() < room.transactions {
-        let Some(candidate) = merge.pop() else { break };
+        let Some(candidate) = merge.pop() else {
+            schedule.is_all = schedule.misfits == 0;
+            break;
+        };
         let run = candidate.run as usize;
         let Some(index) = runs[run].pop() else { continue };
         let pooled = &transactions[index];

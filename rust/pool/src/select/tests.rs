@@ -298,7 +298,7 @@ proptest! {
                     drop(journal);
                     let (again, kept) = Journal::open(&path, types::B256::ZERO).unwrap();
                     journal = again;
-                    let kept: BTreeSet<_> = kept.iter().map(|kept| types::keccak256(&kept.raw)).collect();
+                    let kept: BTreeSet<_> = kept.waiting.iter().map(|kept| types::keccak256(&kept.raw)).collect();
                     prop_assert_eq!(&kept, &waiting);
                 }
             }
@@ -429,5 +429,5 @@ fn ranking_is_done_by_vector_code() {
     assert_eq!(pool.schedule(&ROOM, &Tried::default()).transactions.len(), 1_275);
     let scores = pool.score_stats();
     assert_eq!(scores.ranked, 1_275);
-    assert!(scores.utilisation() > 0.9 || Simd::chosen() == Simd::Scalar, "{scores:?}");
+    assert!(scores.utilisation() > 0.7 || Simd::chosen() == Simd::Scalar, "{scores:?}");
 }
