@@ -453,6 +453,13 @@ class BlobGap(TransactionRejected):
     actual: int
 
 
+class ContractNotFound(TransactionRejected):
+    """One of our own kinds names what is not there, as an asset that nobody has created. It waits for later blocks."""
+
+    kind: int
+    name: str
+
+
 class ExecutionFailed(TransactionRejected):
     """It would fail, and is left out and tried again later: the chain was opened with ``presimulate``."""
 

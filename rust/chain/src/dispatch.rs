@@ -1,8 +1,12 @@
 //! Filling a block: asks the pool for a block's worth, executes it in batches, and repairs what goes wrong by the table
 //! in [`crate::recovery`].
 //!
-//! Order of repair: the state before the batch is restored, the culprit dealt with, its sender's later ones left out of
-//! this block, the batch resized, and the rest resumed. What a repair does to the pool is done only when the block is
+//! Where the pool's first answer is certain to be the whole block, the chain's executor gets it at once, which may take
+//! several cores. Nearly always that is all; where anything goes wrong, its work is thrown away and the careful way in
+//! batches finds out what.
+//!
+//! Order of repair: the state before the batch is restored, the culprit and its sender's later ones are left out of this
+//! block, the batch resized, and the rest resumed. What a repair does to the pool is done only when the block is
 //! sealed, so that a block that can't be made changes nothing. A transaction undoes a batch at most once.
 
 use std::{
@@ -12,13 +16,15 @@ use std::{
     time::Instant,
 };
 
-use evm::{BlockEnv, spec::Rules};
-use exec::{BlockBuilder, BlockOutcome, ExecError, Mode};
+use evm::{BlockEnv, assets::issuer_slot, spec::Rules};
+use exec::{BlockBuilder, BlockOutcome, ExecError, Mode, Parallel};
 use pool::{DropReason, Ending, Pool, Pooled, Room, Schedule, Tried};
-use types::{B256, Recovered, Withdrawal};
+use state::View;
+use types::{B256, Payload, Receipt, Recovered, Transaction, Withdrawal, system};
 
 use crate::{
-    BlockState, Chain, MineError, Recovery, Trouble, execute, import::BLOCK_BYTES_MAX, metrics::Record, recovery,
+    BlockState, Chain, ChainError, MineError, Options, Recovery, Trouble, execute, import::BLOCK_BYTES_MAX,
+    metrics::Record, recovery,
 };
 
 /// How blocks are filled.
@@ -49,6 +55,13 @@ const ROUNDS_MAX: usize = 16;
 
 /// Faults of ours after which a block is sealed as it is: each costs running it again up to there.
 const FAULTS_MAX: usize = 16;
+
+/// From so many transactions on a block may go to the executor at once: it would use one core for fewer, and in batches
+/// each has its time measured.
+const AT_ONCE_MIN: usize = 64;
+
+/// What an account or slot of a block's change takes in memory, about.
+const CHANGE_BYTES: usize = 400;
 
 /// Batches without trouble after which the batch size doubles again.
 const CALM: usize = 8;
@@ -144,6 +157,9 @@ struct Filling<'a> {
     tried: Tried,
     /// Those that have undone a batch.
     culprits: HashSet<B256>,
+    /// Of a batch that was undone, those to be left out when their turn comes again: what their senders sent before
+    /// them may stay.
+    condemned: HashMap<B256, (Arc<Pooled>, Trouble)>,
     room_bytes: usize,
     blobs: u64,
 }
@@ -173,26 +189,23 @@ impl Chain {
             skipped: Vec::new(),
             tried: Tried::default(),
             culprits: HashSet::new(),
+            condemned: HashMap::new(),
             room_bytes: BLOCK_BYTES_MAX - OVERHEAD_BYTES,
             blobs: frame.rules.blobs.max,
         };
-        filling.restart(0)?;
-        for _ in 0..ROUNDS_MAX {
-            let Some(schedule) = filling.schedule(source) else { break };
-            if schedule.transactions.is_empty() || filling.run(&schedule.transactions)?.is_full {
-                break;
-            }
-        }
-        let builder = filling.builder.take().expect("a block that is filled has a builder");
-        let outcome = builder.finish(withdrawals).map_err(MineError::Execution)?;
-        let Filling { included, skipped, dispatcher, .. } = filling;
+        let first = filling.schedule(source);
+        let at_once = first.as_ref().and_then(|schedule| filling.at_once(schedule, withdrawals));
+        let (included, outcome) = match at_once {
+            Some(done) => done,
+            None => filling.in_batches(first, source, withdrawals)?,
+        };
+        let Filling { skipped, dispatcher, .. } = filling;
         let record = &mut dispatcher.record;
         record.blocks += 1;
         record.gas += outcome.gas_used;
         skipped.iter().for_each(|(_, trouble)| record.trouble(trouble));
         let batch_size = dispatcher.batch_size(&self.options().dispatch);
         *self.lock_done() = (dispatcher.record.clone(), batch_size);
-        let included = included.into_iter().map(|pooled| pooled.transaction.clone()).collect();
         Ok(Filled { included, skipped, outcome })
     }
 
@@ -231,12 +244,63 @@ struct Round {
 }
 
 impl<'a> Filling<'a> {
+    /// The whole block, where the schedule is sure to be it and nothing goes wrong.
+    fn at_once(&mut self, schedule: &Schedule, withdrawals: &[Withdrawal]) -> Option<(Vec<Recovered>, BlockOutcome)> {
+        let Options { parallel, .. } = *self.chain.options();
+        let count = schedule.transactions.len();
+        // Nothing is left to fill up with, or no gas limit promises more than its transaction takes.
+        let certain = schedule.is_all || schedule.transactions.iter().all(|pooled| pooled.gas_limit == GAS_MIN);
+        if parallel == Parallel::Off || self.settings.presimulate || count < AT_ONCE_MIN || !certain {
+            return None;
+        }
+        let Frame { rules, environment, state, .. } = *self.frame;
+        let transactions: Vec<Recovered> = schedule.transactions.iter().map(|one| one.transaction.clone()).collect();
+        if transactions.iter().any(|one| !matches!(self.absent(&one.transaction), Ok(None))) {
+            return None;
+        }
+        let (executor, mode) = (&self.chain.executor, execute::mode(rules));
+        let begun = Instant::now();
+        // Whatever goes wrong, a panic included, goes wrong again in batches, where it is known whose it is.
+        let executed = catch_unwind(AssertUnwindSafe(|| {
+            executor.execute(rules, environment, &transactions, withdrawals, state, mode)
+        }));
+        let (outcome, _) = executed.ok()?.ok()?;
+        let batches = count.div_ceil(self.dispatcher.batch_size(&self.settings));
+        if memory_bytes(&outcome) > self.settings.batch_memory_bytes.saturating_mul(batches) {
+            return None;
+        }
+        self.dispatcher.record.executed_together(count as u64, begun.elapsed());
+        self.dispatcher.was_calm(&self.settings);
+        Some((transactions, outcome))
+    }
+
+    /// Batch by batch, round by round until the block is full.
+    fn in_batches(
+        &mut self,
+        mut next: Option<Schedule>,
+        source: &Source<'_>,
+        withdrawals: &[Withdrawal],
+    ) -> Result<(Vec<Recovered>, BlockOutcome), MineError> {
+        self.restart(0)?;
+        for _ in 0..ROUNDS_MAX {
+            let Some(schedule) = next.take().filter(|schedule| !schedule.transactions.is_empty()) else { break };
+            if self.run(&schedule.transactions)?.is_full {
+                break;
+            }
+            next = self.schedule(source);
+        }
+        let builder = self.builder.take().expect("a block that is filled has a builder");
+        let outcome = builder.finish(withdrawals).map_err(MineError::Execution)?;
+        let included = self.included.iter().map(|pooled| pooled.transaction.clone()).collect();
+        Ok((included, outcome))
+    }
+
     fn builder(&mut self) -> &mut BlockBuilder<'a> {
         self.builder.as_mut().expect("a block that is filled has a builder")
     }
 
-    fn gas_left(&mut self) -> u64 {
-        self.frame.environment.gas_limit - self.builder().gas_used()
+    fn gas_left(&self) -> u64 {
+        self.frame.environment.gas_limit - self.builder.as_ref().map_or(0, BlockBuilder::gas_used)
     }
 
     /// The state after the first so many that were included: the block is run again up to there.
@@ -292,7 +356,7 @@ impl<'a> Filling<'a> {
         while !rest.is_empty() {
             let size = if singly > 0 { 1 } else { self.dispatcher.batch_size(&self.settings) };
             let (batch, after) = rest.split_at(size.min(rest.len()));
-            let before = self.included.len();
+            let (before, skipped_before) = (self.included.len(), self.skipped.len());
             match self.run_batch(batch)? {
                 Batch::Done => {
                     singly = singly.saturating_sub(1);
@@ -302,6 +366,10 @@ impl<'a> Filling<'a> {
                 Batch::Undone(culprit, trouble) => {
                     self.dispatcher.record.aborted_batches += 1;
                     self.restart(before)?;
+                    for (hash, trouble) in self.skipped.drain(skipped_before..) {
+                        let pooled = batch.iter().find(|pooled| pooled.hash == hash).expect("it is of this batch");
+                        self.condemned.insert(hash, (Arc::clone(pooled), trouble));
+                    }
                     // Their senders' turn is as it was before the batch.
                     for pooled in batch {
                         self.tried.remove(&pooled.sender());
@@ -319,11 +387,14 @@ impl<'a> Filling<'a> {
                         Recovery::Halve if batch.len() > 1 => self.dispatcher.shrink(&self.settings),
                         _ => {
                             tracing::error!(transaction = %culprit.hash, "left out of the block: {trouble}");
-                            self.leave_out(&culprit, trouble);
+                            self.condemned.insert(culprit.hash, (culprit, trouble));
                             singly = batch.len();
                         }
                     }
                     if self.culprits.len() > FAULTS_MAX {
+                        for (_, (pooled, trouble)) in std::mem::take(&mut self.condemned) {
+                            self.leave_out(&pooled, trouble);
+                        }
                         return Ok(Round { is_full: true });
                     }
                 }
@@ -339,9 +410,17 @@ impl<'a> Filling<'a> {
             if self.tried.get(&pooled.sender()) == Some(&None) {
                 continue;
             }
+            if let Some((_, trouble)) = self.condemned.remove(&pooled.hash) {
+                self.leave_out(pooled, trouble);
+                continue;
+            }
             let height = self.frame.environment.number;
             if self.settings.presimulate && self.dispatcher.is_put_off(&pooled.hash, height) {
                 self.tried.insert(pooled.sender(), None);
+                continue;
+            }
+            if let Some(trouble) = self.absent(&pooled.transaction.transaction)? {
+                self.leave_out(pooled, trouble);
                 continue;
             }
             let attempt = self.attempt(pooled)?;
@@ -362,6 +441,18 @@ impl<'a> Filling<'a> {
             }
         }
         Ok(Batch::Done)
+    }
+
+    /// What a transaction of our own kinds names and the state before the block does not have.
+    fn absent(&self, transaction: &Transaction) -> Result<Option<Trouble>, MineError> {
+        let Some(Payload::AssetTransfer(transfer)) = transaction.payload() else { return Ok(None) };
+        for step in &transfer.moves {
+            let issuer = self.frame.state.storage(&system::ASSETS, &issuer_slot(step.asset));
+            if issuer.map_err(ChainError::from)?.is_zero() {
+                return Ok(Some(Trouble::ContractNotFound { kind: transaction.kind(), name: step.asset }));
+            }
+        }
+        Ok(None)
     }
 
     /// Executes one; where it can't be included the block is as it was before, but for a fault.
@@ -400,6 +491,14 @@ impl<'a> Filling<'a> {
         self.tried.insert(pooled.sender(), None);
         self.skipped.push((pooled.hash, trouble));
     }
+}
+
+/// What a block's change, receipts and logs take, about.
+fn memory_bytes(outcome: &BlockOutcome) -> usize {
+    let changes: usize = outcome.diff.accounts.iter().map(|(_, change)| 1 + change.slots.len()).sum();
+    let logs = outcome.receipts.iter().flat_map(|receipt| &receipt.logs);
+    let log_bytes: usize = logs.map(|log| size_of_val(log) + log.data.data.len()).sum();
+    changes * CHANGE_BYTES + outcome.receipts.len() * size_of::<Receipt>() + log_bytes
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

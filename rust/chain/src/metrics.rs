@@ -18,7 +18,8 @@ pub struct ExecutionMetrics {
     pub gas: u64,
     /// Mean time of executing one.
     pub mean: Duration,
-    /// 99 of 100 took no longer, within an eighth.
+    /// 99 of 100 took no longer, within an eighth. Those of a block that was executed at once count with their share of
+    /// its time.
     pub p99: Duration,
     /// How the score cache does: share of factors that it knew.
     pub cache_hit_rate: f64,
@@ -60,12 +61,18 @@ impl Default for Record {
 impl Record {
     /// One was executed.
     pub(crate) fn executed(&mut self, time: Duration) {
-        self.processed += 1;
+        self.executed_together(1, time);
+    }
+
+    /// So many were executed in this time, on however many cores: each counts with its share.
+    pub(crate) fn executed_together(&mut self, count: u64, time: Duration) {
+        self.processed += count;
         self.total += time;
+        let time = time.checked_div(u32::try_from(count).unwrap_or(u32::MAX)).unwrap_or_default();
         let nanos = time.as_nanos() as u64 | 8;
         let power = nanos.ilog2() as usize;
         let bin = (power - 3) * 8 + (nanos >> (power - 3)) as usize % 8;
-        self.times[bin.min(BINS - 1)] += 1;
+        self.times[bin.min(BINS - 1)] += count;
     }
 
     /// One could not be included.

@@ -2,6 +2,7 @@
 //! that a new reason does not compile until somebody decides.
 
 use evm::Rejection;
+use types::B256;
 
 /// Why a transaction that was chosen for a block is not in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +10,14 @@ pub enum Trouble {
     /// It may not stand in this block.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// One of our own kinds names what is not there, as an asset that nobody has created.
+    #[error("not found: {name}, which a transaction of type 0x{kind:02x} names")]
+    ContractNotFound {
+        /// The transaction's EIP-2718 type.
+        kind: u8,
+        /// What it names.
+        name: B256,
+    },
     /// It would fail, and blocks are made without such ones where they can wait (`presimulate`).
     #[error("execution fails; tried {attempts} times")]
     ExecutionFailed {
@@ -34,6 +43,7 @@ impl Trouble {
         match self {
             // The names under which the public fixtures know it.
             Self::Rejected(rejection) => rejection.names()[0],
+            Self::ContractNotFound { .. } => "CONTRACT_NOT_FOUND",
             Self::ExecutionFailed { .. } => "EXECUTION_FAILED",
             Self::Fault(_) => "INTERNAL_FAULT",
             Self::OutOfMemory { .. } => "OUT_OF_MEMORY",
@@ -85,6 +95,8 @@ pub fn recovery(trouble: &Trouble) -> Recovery {
             | Rejection::CannotCreate { .. }
             | Rejection::NoAuthorizations => Recovery::Remove,
         },
+        // Somebody may create it.
+        Trouble::ContractNotFound { .. } => Recovery::Skip,
         Trouble::ExecutionFailed { .. } => Recovery::Retry,
         Trouble::Fault(_) => Recovery::SetAside,
         Trouble::OutOfMemory { .. } => Recovery::Halve,

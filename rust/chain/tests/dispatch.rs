@@ -6,14 +6,19 @@ use evm::{
     Fork, Rejection,
     spec::{Cause, ChainSpec, Changes, CustomPrecompile},
 };
+use exec::Parallel;
 use execlayer_chain::{
     BlockRef, Chain, Dispatch, Genesis, GenesisAccount, MineOptions, Options, Submission, Trouble, dev_key,
 };
-use pool::{Change, DropReason, Settings};
+use pool::{Change, Class, DropReason, NEUTRAL, Settings};
 use store::Store;
 use types::{
-    Address, Authorization, B256, Bytes, Transaction, TxKind, U256,
-    tx::{TxEip1559, TxEip7702},
+    Address, Authorization, B256, Bytes, Payload, Transaction, TxKind, U256, keccak256, system,
+    tx::{
+        TxEip1559, TxEip7702,
+        asset_transfer::{AssetMove, AssetTransfer},
+        own::{SignedOwn, TxOwn},
+    },
 };
 
 const CHAIN_ID: u64 = 31_337;
@@ -309,6 +314,145 @@ fn a_journal_that_cannot_be_opened_leaves_the_chain_without_one() {
     let error = chain.open_journal(folder.path()).unwrap_err();
     assert_eq!((error.path, error.action), (folder.path().display().to_string(), "open"));
     assert!(chain.submit(vec![Submission::Signed(transfer(0, 0))])[0].is_ok());
+}
+
+/// Sixty transfers and forty calls of ten senders.
+fn crowd() -> Vec<Transaction> {
+    let one = |nonce: u64, sender: usize| match nonce % 5 {
+        0 | 1 => call(sender, nonce, TALKS, &[], 700_000),
+        _ => transfer(sender, nonce),
+    };
+    (0..10).flat_map(|nonce| (0..10).map(move |sender| one(nonce, sender))).collect()
+}
+
+#[test]
+fn a_block_made_at_once_on_several_cores_is_the_one_made_in_batches() {
+    let made = |parallel: Parallel| {
+        let options = Options { parallel, threads_max: Some(2), clock: || 1_000, ..Options::default() };
+        let chain = Chain::open(Arc::new(Store::memory()), genesis(), options).unwrap();
+        submit(&chain, &crowd());
+        let mined = chain.mine(MineOptions::at(1)).unwrap();
+        let stats = chain.stats();
+        assert_eq!((mined.skipped.len(), stats.processed, stats.blocks), (0, 100, 1));
+        assert!(stats.mean > Duration::ZERO && stats.p99 > Duration::ZERO);
+        assert!(chain.pool().is_empty());
+        mined.block
+    };
+    let expected = made(Parallel::Off);
+    assert_eq!(expected.receipts.len(), 100);
+    for parallel in [Parallel::On, Parallel::Auto] {
+        assert_eq!(made(parallel), expected, "{parallel:?}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_at_once_is_found_and_repaired_in_batches() {
+    for input in [&[1u8], &[2]] {
+        let (bad, kind) = (call(0, 10, FAULTY, input, 100_000), "INTERNAL_FAULT");
+        let chain = open(Dispatch::default());
+        submit(&chain, &crowd());
+        submit(&chain, std::slice::from_ref(&bad));
+        let mined = chain.mine(MineOptions::at(1)).unwrap();
+        assert_eq!((mined.block.receipts.len(), mined.skipped.len()), (100, 1));
+        assert_eq!((mined.skipped[0].0, mined.skipped[0].1.kind()), (bad.hash(), kind));
+        let stats = chain.stats();
+        assert_eq!((stats.errors.get(kind), stats.aborted_batches), (Some(&1), 1));
+    }
+    // Nor does it take more memory than batches may: then these are halved.
+    let chain = open(Dispatch { batch_memory_bytes: 1 << 20, ..Dispatch::default() });
+    submit(&chain, &crowd());
+    assert_eq!(chain.mine(MineOptions::at(1)).unwrap().block.receipts.len(), 100);
+    assert!(chain.stats().aborted_batches > 0);
+}
+
+#[test]
+fn a_transfer_of_an_asset_that_nobody_has_created_waits_until_somebody_has() {
+    let mut spec = ChainSpec::at(CHAIN_ID, Fork::Osaka);
+    spec.own.assets = true;
+    let genesis = Genesis::new(spec, 100_000_000, Genesis::dev([]).alloc().clone());
+    let options = Options { clock: || 1_000, ..Options::default() };
+    let chain = Chain::open(Arc::new(Store::memory()), genesis, options).unwrap();
+    // An asset is named by its issuer and a salt, so its name is known before there is one.
+    let salt = B256::with_last_byte(1);
+    let asset = keccak256([dev_key(0).address().into_word(), salt].concat());
+    let moves = vec![AssetMove { asset, recipient: BOB, amount: U256::ZERO, memo: Bytes::new() }];
+    let own = TxOwn {
+        chain_id: CHAIN_ID,
+        nonce: 0,
+        max_priority_fee_per_gas: 1_000_000_000,
+        max_fee_per_gas: 10_000_000_000,
+        gas_limit: 200_000,
+        access_list: Default::default(),
+        payload: Payload::AssetTransfer(AssetTransfer { moves }),
+    };
+    let signature = dev_key(1).sign(&own.signature_hash());
+    let moving: Transaction = SignedOwn::new(own, signature).into();
+    let later = transfer(1, 1);
+    submit(&chain, &[moving.clone(), later.clone(), transfer(2, 0)]);
+    for time in 1..3 {
+        let mined = chain.mine(MineOptions::at(time)).unwrap();
+        let trouble = Trouble::ContractNotFound { kind: 0x54, name: asset };
+        assert_eq!(mined.skipped, [(moving.hash(), trouble)]);
+        // Not lost, nor is what follows it.
+        assert!(chain.pool().is_pending(&moving.hash()) && chain.pool().is_pending(&later.hash()));
+    }
+    let create = [&keccak256("create(bytes32,uint256)")[..4], &salt[..], &[0; 32]].concat();
+    let creating = TxEip1559 {
+        chain_id: CHAIN_ID,
+        gas_limit: 200_000,
+        max_fee_per_gas: 10_000_000_000,
+        to: TxKind::Call(system::ASSETS),
+        input: create.into(),
+        ..TxEip1559::default()
+    };
+    submit(&chain, &[Transaction::sign(creating, &dev_key(0))]);
+    assert_eq!(chain.mine(MineOptions::at(3)).unwrap().skipped.len(), 1);
+    let mined = chain.mine(MineOptions::at(4)).unwrap();
+    assert_eq!(names(&mined.block.body.transactions), [moving.hash(), later.hash()]);
+    assert!(mined.block.receipts.iter().all(|receipt| receipt.outcome.is_success()) && chain.pool().is_empty());
+    assert_eq!(chain.stats().errors.get("CONTRACT_NOT_FOUND"), Some(&3));
+}
+
+#[test]
+fn what_was_learnt_about_senders_outlives_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pool.journal");
+    let genesis = genesis();
+    let store: Arc<Store> = Arc::new(Store::memory());
+    let begin = || Chain::open(store.clone(), genesis.clone(), Options::default()).unwrap();
+    let chain = begin();
+    chain.open_journal(&path).unwrap();
+    let sent: Vec<_> = (0..40).map(|nonce| call(0, nonce, REVERTS, &[], 100_000)).collect();
+    submit(&chain, &sent);
+    let anchor = chain.anchor().unwrap();
+    chain.mine(MineOptions::at(1)).unwrap();
+    let known = |chain: &Chain, sender: usize| {
+        let pool = chain.pool();
+        pool.history(&dev_key(sender).address()).map(|history| (history.reverted, history.step(Class::Call)))
+    };
+    let after = known(&chain, 0);
+    assert!(matches!(after, Some((40, step)) if step < NEUTRAL), "{after:?}");
+    drop(chain);
+    let chain = begin();
+    chain.open_journal(&path).unwrap();
+    assert_eq!((known(&chain, 0), known(&chain, 1)), (after, None));
+    // Its transactions are ranked by it from the first block on.
+    let (bad, good) = (call(0, 40, BOB, &[1], 100_000), call(1, 0, BOB, &[1], 100_000));
+    submit(&chain, &[bad.clone(), good.clone()]);
+    assert_eq!(names(&chain.mine(MineOptions::at(2)).unwrap().block.body.transactions), [good.hash(), bad.hash()]);
+    // An anchor takes back what was learnt since, in the file too.
+    drop((anchor, chain));
+    let chain = begin();
+    chain.open_journal(&path).unwrap();
+    let anchor = chain.anchor().unwrap();
+    submit(&chain, &[call(2, 0, REVERTS, &[], 100_000)]);
+    chain.mine(MineOptions::at(3)).unwrap();
+    assert_eq!(known(&chain, 2).map(|(reverted, _)| reverted), Some(1));
+    chain.undo(anchor).unwrap();
+    drop(chain);
+    let chain = begin();
+    chain.open_journal(&path).unwrap();
+    assert_eq!(known(&chain, 2), None);
 }
 
 #[test]

@@ -75,6 +75,11 @@ pub(crate) fn call(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
     Ok(())
 }
 
+/// The account's slot that names an asset's issuer; zero where there is no such asset.
+pub fn issuer_slot(asset: B256) -> U256 {
+    keccak256(packed(&[asset.into(), ISSUERS])).into()
+}
+
 /// Does all moves of a transaction, or none.
 pub(crate) fn move_all(frame: &mut Frame, machine: &mut Machine<'_, '_>, transfer: &AssetTransfer) -> Flow {
     let mut desk = Desk { frame, machine };

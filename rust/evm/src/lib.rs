@@ -9,7 +9,7 @@
 //! Knows no other transaction, no block around it but the values of [`BlockEnv`], no disk and no clock.
 
 mod analysis;
-mod assets;
+pub mod assets;
 pub mod frame;
 mod instructions;
 mod interpreter;

@@ -355,6 +355,7 @@ reasons! {
         PoolJournalError { path, action, reason } => JournalUnwritable(path, action, reason),
     }
     Trouble {
+        Trouble::ContractNotFound { kind, name } => ContractNotFound(kind, name),
         Trouble::ExecutionFailed { attempts } => ExecutionFailed(attempts),
         Trouble::Fault(reason) => TransactionFault(reason),
         Trouble::OutOfMemory { used, budget } => BatchOutOfMemory(used, budget),
