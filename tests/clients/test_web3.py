@@ -166,3 +166,17 @@ def test_new_heads_come_over_a_websocket(devnet: Devnet) -> None:
             assert await w3.eth.unsubscribe(subscription)
 
     asyncio.run(main())
+
+
+def test_pending_transactions_come_over_a_websocket(devnet: Devnet) -> None:
+    sender, recipient = devnet.accounts[5:7]
+
+    async def main() -> None:
+        async with web3.AsyncWeb3(web3.WebSocketProvider(devnet.websocket_url)) as w3:
+            subscription = await w3.eth.subscribe("newPendingTransactions", True)
+            sent = await w3.eth.send_transaction({"from": sender.address, "to": recipient.address, "value": 1})
+            told = await asyncio.wait_for(anext(w3.socket.process_subscriptions()), 10)
+            assert (told["subscription"], told["result"]["hash"]) == (subscription, sent)
+            assert told["result"]["to"] == recipient.address
+
+    asyncio.run(main())

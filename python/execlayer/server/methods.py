@@ -32,7 +32,7 @@ class Session(Protocol):
         """What happened since the last call, ready to be sent."""
 
     def wait(self, seconds: float) -> bool:
-        """Blocks until the head has moved since the last call, or for that long; says whether it has."""
+        """Blocks until there may be something to tell since the last call, or for that long; says whether there is."""
 
 
 class Core(Protocol):

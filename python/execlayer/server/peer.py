@@ -23,7 +23,8 @@ class Messages(Protocol):
 
 
 class Heads:
-    """Tells many tasks that the chain's head has moved: one thread waits in the core, all peers on an event."""
+    """Tells many tasks that the chain's head has moved, or the pool changed while somebody follows it: one thread waits
+    in the core, all peers on an event."""
 
     WAIT_SECONDS = 3_600
     """Waiting ends early when it is cancelled, so it may be long."""
@@ -65,8 +66,9 @@ async def converse(
 
     async def push() -> None:
         while True:
-            for notification in session.notifications():
-                await messages.send(notification)
+            while notifications := session.notifications():
+                for notification in notifications:
+                    await messages.send(notification)
             await heads.wait_moved()
 
     async with trio.open_nursery() as nursery:

@@ -131,7 +131,8 @@ impl PySession {
     /// Waits until there is something to tell, or for that long; says which.
     fn wait(&self, py: Python<'_>, seconds: &Bound<'_, PyAny>) -> PyResult<bool> {
         let timeout = duration("seconds", seconds)?;
-        let moved = enter::wait(py, timeout, |slice| Ok::<_, Never>(self.session.wait(slice).then_some(())));
+        let moved =
+            enter::wait(py, timeout, |slice| Ok::<_, Never>(self.session.wait(&self.server, slice).then_some(())));
         Ok(moved?.is_some())
     }
 }

@@ -51,7 +51,7 @@ methods! {
     eth_pendingTransactions() Long pending_transactions, "Waiting transactions of accounts that this node signs for.";
     eth_sendRawTransaction("transaction") Long send::send_raw, "Takes a signed transaction; its hash.";
     eth_sendTransaction("transaction") Long send::send, "Signs a transaction for one of this node's accounts and takes it; its hash.";
-    eth_subscribe("what", "filter?") Quick subscribe, "Pushes `newHeads` or `logs` from here on; WebSocket and IPC only.";
+    eth_subscribe("what", "filter?") Quick subscribe, "Pushes `newHeads`, `logs`, `newPendingTransactions` or `poolEvents` from here on; WebSocket and IPC only.";
     eth_syncing() Quick syncing, "Whether the node is catching up: never.";
     eth_unsubscribe("subscription") Quick unsubscribe, "Ends a subscription; whether there was one.";
 }
@@ -107,12 +107,18 @@ impl Argument for Options {
 fn subscribe(context: &Context<'_>, (kind, options): (String, Option<Options>)) -> Result<u64, RpcError> {
     let Some(session) = context.session() else { return Err(RpcError::no_notifications()) };
     let invalid = |error| RpcError::invalid_params(format!("invalid argument 1: {error}"));
+    let full = |options: Option<Options>| match options {
+        Some(Options(json)) => bool::read(&json).map_err(invalid),
+        None => Ok(false),
+    };
     let kind = match kind.as_str() {
         "newHeads" => Kind::NewHeads,
         "logs" => Kind::Logs(options.map_or(Ok(Filter::default()), |json| Filter::read(&json.0)).map_err(invalid)?),
+        "newPendingTransactions" => Kind::PendingTransactions { full: full(options)? },
+        "poolEvents" => Kind::PoolEvents,
         other => return Err(RpcError::invalid_params(format!("no \"{other}\" subscription in eth namespace"))),
     };
-    session.subscribe(kind, context.limits().subscriptions)
+    session.subscribe(context.server, kind, context.limits().subscriptions)
 }
 
 fn unsubscribe(context: &Context<'_>, (id,): (u64,)) -> Result<bool, RpcError> {
