@@ -11,12 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import InvalidConfig
 
 PREFIX = "EXECLAYER_"
 """What the names of our environment variables begin with."""
+
+SIMD = "EXECLAYER_SIMD"
+"""The one of them that is no setting: it forces the vector instructions of the whole process, for tests."""
+
+SIMD_CHOICES = ("", "scalar", "avx2", "avx512", "neon")
 
 
 ClassName: TypeAlias = Literal["deploy", "transfer", "call", "model", "inference", "training", "system"]
@@ -63,6 +68,12 @@ class Pool(Settings):
     max_per_sender: int = Field(default=20_000, ge=1, le=100_000_000)
     """How many of one sender may wait."""
 
+    max_blob_transactions: int = Field(default=4_096, ge=0, le=100_000_000)
+    """How many that bring blobs may wait."""
+
+    replacement_percent: int = Field(default=10, ge=0, le=100)
+    """By how many percent both fees of a replacement must stand above those of the replaced; of blobs, by 100."""
+
     fee_weight: float = Field(default=0.5, ge=0.2, le=0.8)
     """How much of a rank fees decide when all is calm; priorities decide the rest."""
 
@@ -81,11 +92,19 @@ class Pool(Settings):
     cache_seconds: int = Field(default=600, ge=0, le=1 << 40)
     """How long a made factor is good, in seconds of the chain's time."""
 
+    remembered_senders: int = Field(default=65_536, ge=1, le=100_000_000)
+    """How many senders' past transactions are remembered; the one longest unheard of is forgotten first."""
+
     priorities: dict[ClassName, float] = {}
     """How much classes are preferred; 1 is neutral, and what isn't named is 1 (`system`: 4)."""
 
     system_senders: tuple[str, ...] = ()
-    """Addresses whose transactions are of the class `system`."""
+    """Addresses whose transactions are of the class `system`; in the environment separated by commas."""
+
+    @field_validator("system_senders", mode="before")
+    @classmethod
+    def _separated(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -168,7 +187,10 @@ def read_settings(
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise _invalid(str(path), None, str(error)) from error
     for name, text in (environ or {}).items():
-        if name.startswith(prefix):
+        if name == SIMD:
+            if text not in SIMD_CHOICES:
+                raise _invalid(SIMD, text, "use scalar, avx2, avx512 or neon")
+        elif name.startswith(prefix):
             _put(tree, name.removeprefix(prefix).lower().split("__"), text)
     for name, value in (overrides or {}).items():
         if value is not None:

@@ -1,5 +1,6 @@
-"""The pool against a plain model, through Python: whatever is sent, mined, undone, dropped or restarted, what waits is
-what the model says, no block holds a gap, and no limit is passed."""
+"""The pool against a plain model, through Python: whatever is sent, mined, undone, replaced by a better branch, dropped
+or restarted, what waits is what the model says, no block holds a gap, the same pool gives the same block, and no limit
+is passed."""
 
 from __future__ import annotations
 
@@ -35,6 +36,8 @@ class PoolMachine(RuleBasedStateMachine):
         """Nonces and what waited before each block that can be undone."""
         self.nonces = [0] * SENDERS
         self.anchors: list[Any] = []
+        self.chained: list[list[tuple[tuple[int, int], tuple[str, int]]]] = []
+        """What each block of the chain holds, as above."""
 
     def teardown(self) -> None:
         if hasattr(self, "chain"):
@@ -87,23 +90,68 @@ class PoolMachine(RuleBasedStateMachine):
     @rule()
     def mine(self) -> None:
         before = (list(self.nonces), dict(self.waiting))
+        timestamp = self.chain.head.timestamp + 12
+        with self.chain.anchor():
+            tried = self.chain.mine(timestamp=timestamp).hash
         self.anchors.append(self.chain.anchor())
         self.blocks.append(before)
-        block = self.chain.mine(timestamp=self.chain.head.timestamp + 12)
+        block = self.chain.mine(timestamp=timestamp)
+        assert block.hash == tried, "the same pool, another block"
         places = {person.address: index for index, person in enumerate(self.people)}
+        held = []
         for transaction in block.transactions[:]:
             sender = places[transaction.sender]
             assert transaction.nonce == self.nonces[sender], "a gap in a block"
-            assert self.waiting.pop((sender, transaction.nonce))[0] == transaction.hash
+            key = (sender, transaction.nonce)
+            held.append((key, self.waiting.pop(key)))
+            assert held[-1][1][0] == transaction.hash
             self.nonces[sender] += 1
+        self.chained.append(held)
         # Fees are high enough and the block is large enough for all whose turn it is.
         assert not any(nonce == self.nonces[sender] for sender, nonce in self.waiting)
+
+    @precondition(lambda self: self.chained)
+    @rule(depth=st.integers(1, 3))
+    def reorg(self, depth: int) -> None:
+        """A branch of empty blocks takes the place of the newest; what those held waits again, as far as it may."""
+        depth = min(depth, len(self.chained))
+        kept = len(self.chained) - depth
+        rival = Chain.dev()
+        for number in range(1, kept + 1):
+            rival.import_block(self.chain.block(number).raw)
+        events = self.chain.pool.subscribe()
+        for _ in range(depth + 1):
+            self.chain.import_block(rival.mine(timestamp=rival.head.timestamp + 7).raw)
+        assert self.chain.head.hash == rival.head.hash
+        undone = [pair for held in self.chained[kept:] for pair in held]
+        self.chained[kept:] = [[] for _ in range(depth + 1)]
+        self.anchors.clear()
+        self.blocks.clear()
+        by_hash = {name: (key, (name, tip)) for key, (name, tip) in [*undone, *self.waiting.items()]}
+        for (sender, _), _ in undone:
+            self.nonces[sender] -= 1
+        for event in events.wait():
+            key, entry = by_hash[event.hash]
+            if event.change == "added":
+                assert entry in [pair[1] for pair in undone]
+                self.waiting[key] = entry
+            elif event.change in ("dropped", "replaced"):
+                # It left because the pool is full, or for one that stood in a block and pays enough more.
+                assert event.change == "replaced" or event.detail == "evicted"
+                del self.waiting[key]
+        for key, (_, tip) in undone:
+            if key in self.waiting:
+                continue
+            # Refused: there was no room for it.
+            mine = sum(1 for sender, _ in self.waiting if sender == key[0])
+            assert len(self.waiting) == LIMIT or mine == PER_SENDER, (key, tip)
 
     @precondition(lambda self: self.blocks)
     @rule()
     def undo(self) -> None:
         self.anchors.pop().undo()
         self.nonces, self.waiting = self.blocks.pop()
+        self.chained.pop()
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())

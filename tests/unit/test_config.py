@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from execlayer import Chain
 from execlayer.config import Config, Rpc, load
 from execlayer.errors import InvalidConfig
 
@@ -70,6 +71,34 @@ def test_unknown_names_in_the_environment_are_refused() -> None:
         load(environ={"EXECLAYER_RPC__PROT": "1"})
     with pytest.raises(InvalidConfig, match="not a table"):
         load(environ={"EXECLAYER_DATA": "x", "EXECLAYER_DATA__PATH": "x"})
+
+
+def test_the_pools_settings_come_from_file_and_environment_alike(tmp_path: Path) -> None:
+    two = ["0x" + "11" * 20, "0x" + "22" * 20]
+    text = f"[pool]\nreplacement_percent = 20\nsystem_senders = {two}\n[pool.priorities]\ndeploy = 3\n[mining]\n"
+    filed = load(write(tmp_path, text + "presimulate = true"))
+    environ = {
+        "EXECLAYER_POOL__REPLACEMENT_PERCENT": "20",
+        "EXECLAYER_POOL__SYSTEM_SENDERS": ", ".join(two),
+        "EXECLAYER_POOL__PRIORITIES__DEPLOY": "3",
+        "EXECLAYER_MINING__PRESIMULATE": "true",
+    }
+    assert load(environ=environ) == filed
+    settings = filed.chain_settings()
+    assert (settings["replacement_percent"], settings["presimulate"]) == (20, True)
+    assert (settings["priorities"], settings["system_senders"]) == ({"deploy": 3.0}, tuple(two))
+
+
+def test_every_setting_opens_a_chain() -> None:
+    config = load(overrides={"mining.parallel_workers": 2})
+    with Chain.dev(**config.chain_settings()) as chain:
+        assert chain.pool.execution().batch_size == config.mining.batch_size
+
+
+def test_the_choice_of_vector_instructions_is_no_setting_but_checked() -> None:
+    assert load(environ={"EXECLAYER_SIMD": "scalar"}) == load(environ={"EXECLAYER_SIMD": ""}) == Config()
+    with pytest.raises(InvalidConfig, match="EXECLAYER_SIMD is 'fast': use scalar"):
+        load(environ={"EXECLAYER_SIMD": "fast"})
 
 
 def test_only_this_machine_may_develop_unless_told_otherwise() -> None:
