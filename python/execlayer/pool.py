@@ -168,6 +168,10 @@ class Pool:
     def _waiting(self) -> _core.Pool:
         return self._chain.pool
 
+    def __repr__(self) -> str:
+        state = self.state()
+        return f"Pool(pending={state.pending}, queued={state.queued}, memory_bytes={state.memory_bytes})"
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -203,13 +207,17 @@ class Pool:
         state, stats, done = self.state(), self.stats(), self.execution()
         figures: dict[str, float] = {
             f"execlayer_pool_{name}": getattr(state, name)
-            for name in ("pending", "queued", "fee_rate", "gas", "size_bytes", "memory_bytes", "private")
+            for name in (
+                *("pending", "queued", "private", "blob_transactions"),
+                *("fee_rate", "gas", "size_bytes", "memory_bytes"),
+            )
         }
         figures["execlayer_pool_oldest_seconds"] = state.oldest_seconds or 0.0
         for class_, count in state.classes.items():
             figures[f'execlayer_pool_transactions{{class="{class_}"}}'] = count
         for name in PoolStats.__slots__:
-            figures[f"execlayer_score_{name}"] = getattr(stats, name)
+            counted = "_total" if name in ("cache_hits", "cache_misses", "ranked") else ""
+            figures[f"execlayer_score_{name}{counted}"] = getattr(stats, name)
         for name in ("mean_seconds", "p99_seconds", "batch_size"):
             figures[f"execlayer_execution_{name}"] = getattr(done, name)
         for name in ("blocks", "processed", "gas", "aborted_batches"):
@@ -271,7 +279,14 @@ class Pool:
         import numpy as np
 
         candidates = self._waiting.candidates(CANDIDATES)
-        scores = np.ascontiguousarray(order(_columns(candidates)), dtype=np.float64)
+        given = order(_columns(candidates))
+        try:
+            scores = np.ascontiguousarray(given, dtype=np.float64)
+        except (TypeError, ValueError):
+            expected = "a number for each candidate"
+            raise InvalidArgument(
+                f"the order gave {given!r}, expected {expected}", field="order", value=given, expected=expected
+            ) from None
         return self._chain.mine_ordered(candidates, scores.data, timestamp)
 
 

@@ -51,6 +51,7 @@ def test_sums_follow_what_comes_and_goes() -> None:
         None,
     ]
     assert list(chain.pool) == [first, gap, deploy] and str(gap) in chain.pool
+    assert repr(chain.pool) == f"Pool(pending=2, queued=1, memory_bytes={state.memory_bytes})"
     assert chain.pool.drop(str(gap)) and not chain.pool.drop(str(gap))
     chain.pool.clear()
     assert chain.pool.state().memory_bytes == 0 and chain.pool.state().oldest_seconds is None
@@ -166,6 +167,9 @@ def test_an_order_that_fails_or_answers_nonsense_makes_no_block() -> None:
         chain.mine()
     chain.pool.order = lambda columns: np.zeros(3)
     with pytest.raises(InvalidArgument, match="a buffer of 1 float64"):
+        chain.mine()
+    chain.pool.order = lambda columns: "first come"
+    with pytest.raises(InvalidArgument, match="the order gave 'first come', expected a number for each candidate"):
         chain.mine()
     with pytest.raises(InvalidArgument, match="a function of columns"):
         chain.pool.order = 7  # type: ignore[assignment]
@@ -284,6 +288,17 @@ def test_figures_say_what_was_done() -> None:
     assert figures["execlayer_execution_processed_total"] == 5 and figures["execlayer_pool_pending"] == 0
     assert figures['execlayer_pool_transactions{class="call"}'] == 0
     assert figures["execlayer_score_fee_weight"] == 0.5
+    assert figures["execlayer_score_cache_hits_total"] == stats.cache_hits
+
+
+def test_what_was_learnt_about_senders_survives_a_restart(tmp_path: Path) -> None:
+    with Chain.open(tmp_path) as chain:
+        for nonce in range(3):
+            chain.submit(signed(chain.accounts[0], nonce))
+        chain.mine()
+    with Chain.open(tmp_path) as chain:
+        told = chain.pool.explain(chain.submit(signed(chain.accounts[0], 3)))
+        assert told is not None and told.history is not None and told.history.included == 3
 
 
 def test_private_transactions_are_shown_to_no_client() -> None:

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use evm::{
     Fork, Rejection,
-    spec::{Cause, ChainSpec, Changes, CustomPrecompile},
+    spec::{Activation, Cause, ChainSpec, Changes, CustomPrecompile},
 };
 use exec::Parallel;
 use execlayer_chain::{
@@ -249,6 +249,36 @@ fn who_cannot_pay_any_more_is_removed() {
     assert!(chain.pool().get(&hash).is_none());
     // What the undone block held waits again, and is not lost.
     assert_eq!(chain.pool().len(), 1);
+}
+
+#[test]
+fn what_a_fork_makes_too_small_waits_and_what_it_forbids_is_removed() {
+    let mut spec = ChainSpec::at(CHAIN_ID, Fork::Osaka);
+    for (_, begin) in spec.forks.iter_mut().filter(|(fork, _)| *fork >= Fork::Prague) {
+        *begin = Activation::Time(1_000);
+    }
+    let genesis = Genesis::new(spec, 100_000_000, Genesis::dev([]).alloc().clone());
+    let options = Options { clock: || 1_000, ..Options::default() };
+    let chain = Chain::open(Arc::new(Store::memory()), genesis, options).unwrap();
+    // From Prague on call data has a floor price, from Osaka on a transaction's gas a bound.
+    let small = call(0, 0, BOB, &[1; 1_000], 40_000);
+    let large = call(1, 0, BOB, &[], (1 << 24) + 1);
+    let exact = call(2, 0, BOB, &[], 1 << 24);
+    submit(&chain, &[small.clone(), large.clone(), exact.clone(), transfer(0, 1), transfer(1, 1)]);
+    let mined = chain.mine(MineOptions::at(1_000)).unwrap();
+    assert_eq!(names(&mined.block.body.transactions), [exact.hash()]);
+    let found = |transaction: &Transaction| {
+        let of = mined.skipped.iter().find(|(hash, _)| *hash == transaction.hash());
+        of.map(|(_, trouble)| trouble.clone())
+    };
+    let floor = Rejection::InsufficientFloorGas { required: 61_000, available: 40_000 };
+    assert_eq!(found(&small), Some(Trouble::Rejected(floor)));
+    let bound = Rejection::GasLimitTooHigh { limit: (1 << 24) + 1, max: 1 << 24 };
+    assert_eq!(found(&large), Some(Trouble::Rejected(bound)));
+    let pool = chain.pool();
+    assert!(pool.is_pending(&small.hash()) && pool.get(&large.hash()).is_none());
+    // What followed either is still there, one behind the gap.
+    assert_eq!((pool.len(), pool.state(0).queued), (3, 1));
 }
 
 #[test]
