@@ -124,7 +124,8 @@ const SPECIAL: [u64; 16] = [
 
 /// A column in which special numbers stand between ordinary ones, at every place of a register as the length changes.
 fn mixed(length: usize, step: usize) -> Vec<f64> {
-    let number = |at: usize| if at % 3 == 0 { f64::from_bits(SPECIAL[at * step % 16]) } else { at as f64 * 1.7e9 };
+    let number =
+        |at: usize| if at.is_multiple_of(3) { f64::from_bits(SPECIAL[at * step % 16]) } else { at as f64 * 1.7e9 };
     (length..2 * length).map(number).collect()
 }
 
