@@ -7,7 +7,7 @@ use evm::{
 use state::{Overlay, StateDiff, View, ViewError};
 use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
 
-use crate::{spare, system};
+use crate::{parallel::Difference, spare, system};
 
 /// What is wanted besides the outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,6 +160,9 @@ pub enum ExecError {
         /// What the panic said.
         message: String,
     },
+    /// A bug: the parallel answer is not the sequential one. Told only where that was asked for.
+    #[error("parallel execution differs: {0}")]
+    Diverged(Box<Difference>),
     /// The state cannot be read.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -179,7 +182,21 @@ impl From<Fault> for ExecError {
 
 /// Transactions whose parties are looked up in one go: one look-up need not wait for the memory that another asked for.
 /// Few enough that they are still in the cache when their turn comes.
-const AHEAD: usize = 64;
+pub(crate) const AHEAD: usize = 64;
+
+/// Looks up senders and recipients of what comes next; `parties` is room for a list of them.
+pub(crate) fn foresee<'t>(
+    overlay: &mut Overlay<'_>,
+    parties: &mut Vec<Address>,
+    transactions: impl IntoIterator<Item = &'t Recovered>,
+) {
+    parties.clear();
+    for Recovered { transaction, sender } in transactions {
+        parties.push(*sender);
+        parties.extend(transaction.to().to());
+    }
+    overlay.foresee(parties);
+}
 
 /// Executes a whole block over the state before it.
 pub fn execute(
@@ -190,15 +207,34 @@ pub fn execute(
     view: &dyn View,
     mode: Mode,
 ) -> Result<BlockOutcome, ExecError> {
-    let mut builder = BlockBuilder::new(rules, env, view, mode)?;
-    builder.reserve(transactions.len());
-    for transactions in transactions.chunks(AHEAD) {
-        builder.foresee(transactions);
-        for transaction in transactions {
-            builder.push(transaction)?;
-        }
+    Block { rules, env, transactions, withdrawals, view, mode }.execute()
+}
+
+/// What a block is made from.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) env: &'a BlockEnv,
+    pub(crate) transactions: &'a [Recovered],
+    pub(crate) withdrawals: &'a [Withdrawal],
+    pub(crate) view: &'a dyn View,
+    pub(crate) mode: Mode,
+}
+
+impl<'a> Block<'a> {
+    /// One transaction after the other.
+    pub(crate) fn execute(&self) -> Result<BlockOutcome, ExecError> {
+        let mut builder = self.builder()?;
+        builder.push_all(self.transactions)?;
+        builder.finish(self.withdrawals)
     }
-    builder.finish(withdrawals)
+
+    /// Opened, with room for the transactions.
+    pub(crate) fn builder(&self) -> Result<BlockBuilder<'a>, ExecError> {
+        let mut builder = BlockBuilder::new(self.rules, self.env, self.view, self.mode)?;
+        builder.reserve(self.transactions.len());
+        Ok(builder)
+    }
 }
 
 /// What an account or slot takes in an overlay, its index and its part of the diff included, about.
@@ -243,14 +279,15 @@ impl<'a> BlockBuilder<'a> {
         self.overlay.reserve(2 * transactions);
     }
 
-    /// Looks up senders and recipients of what comes next.
-    fn foresee(&mut self, transactions: &[Recovered]) {
-        self.parties.clear();
-        for Recovered { transaction, sender } in transactions {
-            self.parties.push(*sender);
-            self.parties.extend(transaction.to().to());
+    /// Executes all of these, or fails at the first that is refused.
+    pub(crate) fn push_all(&mut self, transactions: &[Recovered]) -> Result<(), ExecError> {
+        for transactions in transactions.chunks(AHEAD) {
+            foresee(&mut self.overlay, &mut self.parties, transactions);
+            for transaction in transactions {
+                self.push(transaction)?;
+            }
         }
-        self.overlay.foresee(&mut self.parties);
+        Ok(())
     }
 
     /// Executes one more transaction. One that is refused leaves the block as it was, and the next may be tried.

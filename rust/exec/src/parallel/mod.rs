@@ -17,10 +17,12 @@ mod conflicts;
 mod report;
 mod run;
 mod units;
+mod verify;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use alloy_primitives::map::B256HashSet;
@@ -30,11 +32,12 @@ use state::{Overlay, StateDiff, View};
 use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal};
 
 pub use conflicts::{Conflicts, HotPlace, conflicts};
-pub use report::Report;
+pub use report::{Report, Totals};
 use run::{Done, Work};
 use units::Hints;
+pub use verify::Difference;
 
-use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, spare};
+use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, block::Block, spare};
 
 /// Blocks below this many transactions are not worth waking anybody.
 const TRANSACTIONS_MIN: usize = 64;
@@ -63,6 +66,9 @@ pub enum Parallel {
 pub struct Executor {
     parallel: Parallel,
     threads: usize,
+    verify: bool,
+    clock: fn() -> Duration,
+    totals: Mutex<Totals>,
     hints: Mutex<Hints>,
     /// Share of the recent blocks' transactions that ran in vain.
     conflicts: Mutex<f64>,
@@ -80,7 +86,28 @@ impl Executor {
     /// `threads`: None for one per core.
     pub fn new(parallel: Parallel, threads: Option<usize>) -> Self {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        Self { parallel, threads: threads.max(1), hints: Mutex::default(), conflicts: Mutex::default(), shuffle: None }
+        Self {
+            parallel,
+            threads: threads.max(1),
+            verify: false,
+            clock: || Duration::ZERO,
+            totals: Mutex::default(),
+            hints: Mutex::default(),
+            conflicts: Mutex::default(),
+            shuffle: None,
+        }
+    }
+
+    /// Whether each parallel answer is held against the sequential one, at the price of executing every block twice.
+    #[must_use]
+    pub fn verifying(self, verify: bool) -> Self {
+        Self { verify, ..self }
+    }
+
+    /// What time it is, from any point on: for reports, nothing is decided by it.
+    #[must_use]
+    pub fn timed_by(self, clock: fn() -> Duration) -> Self {
+        Self { clock, ..self }
     }
 
     /// Nobody guesses: each transaction falls to some worker, the same one for the same seed. For tests of what comes
@@ -99,7 +126,16 @@ impl Executor {
         self.threads
     }
 
+    /// Figures of all blocks so far.
+    pub fn totals(&self) -> Totals {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Executes a whole block over the state before it.
+    ///
+    /// # Errors
+    /// What the sequential executor says; [`ExecError::Panicked`] and, where it verifies, [`ExecError::Diverged`] for
+    /// bugs.
     pub fn execute(
         &self,
         rules: &Rules,
@@ -109,24 +145,35 @@ impl Executor {
         view: &dyn View,
         mode: Mode,
     ) -> Result<(BlockOutcome, Report), ExecError> {
-        let mut builder = BlockBuilder::new(rules, env, view, mode)?;
-        builder.reserve(transactions.len());
+        let begin = (self.clock)();
+        let block = Block { rules, env, transactions, withdrawals, view, mode };
+        let (outcome, mut report) = self.run(&block)?;
+        report.time = (self.clock)() - begin;
+        let verified = self.verify && report.parallel > 0;
+        if verified {
+            block.verify(&outcome)?;
+        }
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).add(&report, verified);
+        Ok((outcome, report))
+    }
+
+    fn run(&self, block: &Block<'_>) -> Result<(BlockOutcome, Report), ExecError> {
+        let Block { rules, transactions, withdrawals, mode, .. } = *block;
         let mut report = Report::new(transactions.len());
-        let mut done = 0;
         // Receipts of old forks hold the state root after each transaction: those want every diff in order. Opcodes
         // that somebody brought along may do anything.
-        if !mode.diffs && rules.is_consensus() && self.tries(transactions) {
-            done = self.pilot(&mut builder, transactions)?;
-            if let Some(pool) = self.pool()
-                && let Some(outcome) =
-                    self.side_by_side(&pool, &mut builder, &transactions[done..], withdrawals, &mut report)?
-            {
-                return Ok((outcome, report));
-            }
+        if mode.diffs || !rules.is_consensus() || !self.tries(transactions) {
+            return Ok((block.execute()?, report));
         }
-        for transaction in &transactions[done..] {
-            builder.push(transaction)?;
+        let mut builder = block.builder()?;
+        let done = self.pilot(&mut builder, transactions)?;
+        if let Some(pool) = self.pool()
+            && let Some(outcome) =
+                self.side_by_side(&pool, &mut builder, &transactions[done..], withdrawals, &mut report)?
+        {
+            return Ok((outcome, report));
         }
+        builder.push_all(&transactions[done..])?;
         Ok((builder.finish(withdrawals)?, report))
     }
 
@@ -205,10 +252,10 @@ impl Executor {
             first: builder.outcome.receipts.len(),
             shuffle: self.shuffle,
         };
-        let Some(workers) = self.settled(pool, &work, &units, report)? else {
-            return Ok(None);
-        };
-        let Some((mut outcome, diff)) = joined(pool, &work, builder, workers) else {
+        let begin = (self.clock)();
+        let done = self.settled(pool, &work, &units, report)?;
+        let Some((mut outcome, diff)) = done.and_then(|workers| joined(pool, &work, builder, workers)) else {
+            report.time_lost = (self.clock)() - begin;
             return Ok(None);
         };
         let changed = After::new(&view, &diff);
@@ -228,12 +275,15 @@ impl Executor {
         report: &mut Report,
     ) -> Result<Option<Vec<Done<'a>>>, ExecError> {
         let all: Vec<u32> = (0..work.transactions.len() as u32).collect();
+        let begin = (self.clock)();
         let mut workers = work.run(pool, &all, units)?;
+        report.time_working = (self.clock)() - begin;
         let clashes = clash::between(&workers);
         if clashes.iter().all(Vec::is_empty) {
             self.remember(0.0);
             return Ok(Some(workers));
         }
+        let begin = (self.clock)();
         let footprints: Vec<_> = workers.iter().map(|done| &done.footprints).collect();
         let dragged =
             || footprints.par_iter().zip(&clashes).map(|(footprints, places)| clash::dragged(footprints, places));
@@ -245,13 +295,14 @@ impl Executor {
         let mut again: Vec<u32> = workers.iter().zip(&marks).flat_map(|(done, marks)| marked(done, marks)).collect();
         again.sort_unstable();
         self.remember(again.len() as f64 / all.len() as f64);
-        report.again(again.len());
+        report.again = again.len();
         let units = clash::units(&workers, &marks, &again);
         for (done, marks) in workers.iter_mut().zip(&marks) {
             done.retract(marks);
         }
         workers.extend(work.run(pool, &again, &units)?);
         let clashes = clash::between(&workers);
+        report.time_lost = (self.clock)() - begin;
         Ok(clashes.iter().all(Vec::is_empty).then_some(workers))
     }
 

@@ -1,8 +1,10 @@
-//! How a block was executed.
+//! How a block was executed, and all blocks so far.
+
+use std::time::Duration;
 
 use super::units::Units;
 
-/// Figures of one block.
+/// Figures of one block. Times are those of the executor's clock: zero where it was given none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Transactions that ran side by side.
@@ -15,6 +17,12 @@ pub struct Report {
     pub unit_max: usize,
     /// Transactions that ran twice because two workers had clashed.
     pub again: usize,
+    /// From the first transaction to the outcome.
+    pub time: Duration,
+    /// Of that, what workers spent side by side; the rest is what no further worker makes shorter.
+    pub time_working: Duration,
+    /// Of that, what was done in vain or a second time.
+    pub time_lost: Duration,
 }
 
 impl Report {
@@ -25,10 +33,6 @@ impl Report {
     pub(super) fn units(&mut self, units: &Units) {
         self.units = units.sizes.len();
         self.unit_max = units.sizes.iter().copied().max().unwrap_or(0) as usize;
-    }
-
-    pub(super) fn again(&mut self, transactions: usize) {
-        self.again = transactions;
     }
 
     pub(super) fn parallel(&mut self, transactions: usize) {
@@ -44,5 +48,57 @@ impl Report {
     /// Transactions in a unit, on average.
     pub fn unit_mean(&self) -> f64 {
         (self.parallel + self.sequential) as f64 / self.units.max(1) as f64
+    }
+}
+
+/// Figures of all blocks that an executor has executed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Blocks.
+    pub blocks: u64,
+    /// Of those, blocks that ran on several workers.
+    pub blocks_parallel: u64,
+    /// Of those, blocks whose answer was held against the sequential one.
+    pub blocks_verified: u64,
+    /// Transactions that ran side by side.
+    pub parallel: u64,
+    /// Transactions that ran one after the other.
+    pub sequential: u64,
+    /// Units of all blocks that were put into some.
+    pub units: u64,
+    /// Transactions in those units.
+    pub in_units: u64,
+    /// Transactions that ran twice.
+    pub again: u64,
+    /// See [`Report::time`].
+    pub time: Duration,
+    /// See [`Report::time_lost`].
+    pub time_lost: Duration,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, report: &Report, verified: bool) {
+        self.blocks += 1;
+        self.blocks_parallel += u64::from(report.parallel > 0);
+        self.blocks_verified += u64::from(verified);
+        self.parallel += report.parallel as u64;
+        self.sequential += report.sequential as u64;
+        if report.units > 0 {
+            self.units += report.units as u64;
+            self.in_units += (report.parallel + report.sequential) as u64;
+        }
+        self.again += report.again as u64;
+        self.time += report.time;
+        self.time_lost += report.time_lost;
+    }
+
+    /// Share of all transactions that clashed.
+    pub fn conflict_ratio(&self) -> f64 {
+        self.again as f64 / (self.parallel + self.sequential).max(1) as f64
+    }
+
+    /// Transactions in a unit, on average.
+    pub fn unit_mean(&self) -> f64 {
+        self.in_units as f64 / self.units.max(1) as f64
     }
 }

@@ -16,11 +16,18 @@ use state::{Footprints, Overlay, View};
 use types::Recovered;
 
 use super::units::Units;
-use crate::{ExecError, spare};
+use crate::{
+    ExecError,
+    block::{AHEAD, foresee},
+    spare,
+};
 
 /// Neighbouring small units are taken together until they hold this many transactions: taking one costs a cache line's
 /// way from core to core.
 const TAKEN_MIN: u32 = 16;
+
+/// Of a block, each worker takes one in so many of its share at once.
+const AHEAD_SHARE: usize = 16;
 
 const NOBODY: u32 = u32::MAX;
 
@@ -49,9 +56,10 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// Runs the transactions whose numbers `chosen` lists (ascending), by unit.
     pub(super) fn run(&self, pool: &ThreadPool, chosen: &[u32], units: &Units) -> Result<Vec<Done<'a>>, ExecError> {
+        let workers = pool.current_num_threads();
         let claims = match self.shuffle {
-            None => Claims::open(units),
-            Some(seed) => Claims::dealt(units, pool.current_num_threads(), seed),
+            None => Claims::open(units, workers),
+            Some(seed) => Claims::dealt(units, workers, seed),
         };
         let done = pool.broadcast(|context| self.worker(context.index() as u32, chosen, units, &claims));
         // Of several panics the first one's, whoever had it.
@@ -68,20 +76,32 @@ impl<'a> Work<'a> {
         overlay.track();
         let mut transactions = Vec::new();
         let mut outcomes = Vec::new();
-        for (position, number) in chosen.iter().enumerate() {
-            if !claims.take(units.of[position], worker) {
-                continue;
+        let mut parties = Vec::with_capacity(2 * AHEAD);
+        // What is taken at once nobody else can take: less of a small block, so that all end together.
+        let ahead = (chosen.len() / (AHEAD_SHARE * claims.workers)).clamp(1, AHEAD);
+        let mut positions = (0..chosen.len()).filter(|position| claims.take(units.of[*position], worker));
+        let mut taken: Vec<u32> = Vec::with_capacity(ahead);
+        loop {
+            taken.clear();
+            taken.extend(positions.by_ref().take(ahead).map(|position| chosen[position]));
+            if taken.is_empty() {
+                break;
             }
-            overlay.begin_footprint();
-            let tx = &self.transactions[*number as usize];
-            let run = AssertUnwindSafe(|| transact(self.rules, self.env, tx, &mut overlay));
-            let outcome = catch_unwind(run).map_err(|panic| ExecError::Panicked {
-                index: self.first + *number as usize,
-                message: message(&*panic),
-            })?;
-            overlay.end_footprint();
-            transactions.push(*number);
-            outcomes.push(outcome);
+            let next = taken.iter().map(|number| &self.transactions[*number as usize]);
+            // If it panics, so does the transaction in question, which has a name.
+            let _ = catch_unwind(AssertUnwindSafe(|| foresee(&mut overlay, &mut parties, next)));
+            for number in &taken {
+                overlay.begin_footprint();
+                let tx = &self.transactions[*number as usize];
+                let run = AssertUnwindSafe(|| transact(self.rules, self.env, tx, &mut overlay));
+                let outcome = catch_unwind(run).map_err(|panic| ExecError::Panicked {
+                    index: self.first + *number as usize,
+                    message: message(&*panic),
+                })?;
+                overlay.end_footprint();
+                transactions.push(*number);
+                outcomes.push(outcome);
+            }
         }
         let footprints = overlay.take_footprints();
         Ok(Done { overlay, footprints, transactions, outcomes })
@@ -93,12 +113,13 @@ struct Claims {
     bundle: Vec<u32>,
     /// By bundle.
     owners: Vec<AtomicU32>,
+    workers: usize,
 }
 
 impl Claims {
-    fn open(units: &Units) -> Self {
+    fn open(units: &Units, workers: usize) -> Self {
         let (bundle, bundles) = bundles(units);
-        Self { bundle, owners: (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect() }
+        Self { bundle, owners: (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect(), workers }
     }
 
     fn dealt(units: &Units, workers: usize, seed: u64) -> Self {
@@ -108,7 +129,7 @@ impl Claims {
             random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             AtomicU32::new(((random >> 33) % workers as u64) as u32)
         };
-        Self { bundle: (0..count).collect(), owners: (0..count).map(|_| owner()).collect() }
+        Self { bundle: (0..count).collect(), owners: (0..count).map(|_| owner()).collect(), workers }
     }
 
     #[inline]

@@ -1,0 +1,177 @@
+//! Blocks on two workers beside the same blocks in sequence, one JSON object a line:
+//! `cargo bench -p execlayer-exec --bench parallel -- --json [--plot FILE]`.
+//!
+//! Timed is what an executor does: transactions with known senders in, receipts and one merged diff out, guesses and
+//! joining included. Both sides take turns and the least time of each counts, so that a slow moment of the machine hits
+//! both. Every answer is compared before anything is timed. What else is known of a block, the table of the scaling
+//! model among it, goes to stderr.
+//!
+//! The model ([`model`]) replays each block on 1 to 64 workers; the plot shows it.
+
+#![allow(unsafe_code, reason = "a global allocator that counts")]
+
+mod blocks;
+mod model;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use blocks::Case;
+use execlayer_exec::{BlockOutcome, Executor, Mode, Parallel, execute, parallel::Report};
+
+const THREADS: usize = 2;
+
+/// Rounds per side: on a machine that does other things, too, the quietest moment of many is wanted.
+const ROUNDS: usize = 40;
+
+fn clock() -> Duration {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGIN.elapsed()
+}
+
+struct Counting;
+
+static COUNTS: AtomicBool = AtomicBool::new(false);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator with the arguments it came with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTS.load(Ordering::Relaxed) {
+            let held = HELD.fetch_add(layout.size(), Ordering::Relaxed).wrapping_add(layout.size());
+            // What was there before may go meanwhile, which looks like less than nothing.
+            if held < usize::MAX / 2 {
+                PEAK.fetch_max(held, Ordering::Relaxed);
+            }
+        }
+        // SAFETY: see above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if COUNTS.load(Ordering::Relaxed) {
+            HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        }
+        // SAFETY: see above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Bytes that `work` holds at most beyond what was there.
+fn peak<T>(work: impl FnOnce() -> T) -> usize {
+    HELD.store(0, Ordering::Relaxed);
+    PEAK.store(0, Ordering::Relaxed);
+    COUNTS.store(true, Ordering::Relaxed);
+    let held = work();
+    COUNTS.store(false, Ordering::Relaxed);
+    drop(held);
+    PEAK.load(Ordering::Relaxed)
+}
+
+/// CPU time of the whole process.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn sequential(case: &Case) -> BlockOutcome {
+    execute(&case.rules, &case.env, &case.transactions, &[], &case.view, Mode::default()).expect("a valid block")
+}
+
+fn parallel(case: &Case, executor: &Executor) -> (BlockOutcome, Report) {
+    let done = executor.execute(&case.rules, &case.env, &case.transactions, &[], &case.view, Mode::default());
+    done.expect("a valid block")
+}
+
+/// What an executor that knows the chain's contracts makes of a block.
+fn learned(case: &Case, mode: Parallel, threads: usize) -> Executor {
+    let executor = Executor::new(mode, Some(threads)).timed_by(clock);
+    parallel(case, &executor);
+    executor
+}
+
+fn percentile(times: &[Duration], share: f64) -> Duration {
+    times[((times.len() - 1) as f64 * share).round() as usize]
+}
+
+fn measure(case: &Case) {
+    let name = format!("{}, {THREADS} threads", case.name);
+    let executor = learned(case, Parallel::Auto, THREADS);
+    let expected = sequential(case);
+    if !expected.receipts.iter().all(|receipt| receipt.outcome.is_success()) {
+        return println!(r#"{{"name": "{name}", "wrong": "a transaction failed"}}"#);
+    }
+    for mode in [Parallel::On, Parallel::Auto] {
+        if parallel(case, &learned(case, mode, THREADS)).0 != expected {
+            return println!(r#"{{"name": "{name}", "wrong": "not what the sequential executor gives"}}"#);
+        }
+    }
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut wall, mut worked) = (Duration::ZERO, Duration::ZERO);
+    let mut report = Report::default();
+    for _ in 0..ROUNDS {
+        let begin = Instant::now();
+        let outcome = std::hint::black_box(sequential(case));
+        theirs.push(begin.elapsed());
+        drop(outcome);
+        let (begin, begin_cpu) = (Instant::now(), cpu());
+        let outcome = std::hint::black_box(parallel(case, &executor));
+        ours.push(begin.elapsed());
+        wall += begin.elapsed();
+        worked += cpu() - begin_cpu;
+        report = outcome.1;
+    }
+    ours.sort_unstable();
+    theirs.sort_unstable();
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / case.transactions.len() as f64;
+    let (our_bytes, their_bytes) = (peak(|| parallel(case, &executor)), peak(|| sequential(case)));
+    eprintln!(
+        "{name}: µs per transaction p50 {:.3} p99 {:.3}, in sequence {:.3} and {:.3}; CPU over wall {:.2}; bytes {:.2} of sequential; {} units, largest {}, {} again, {} side by side; workers {:.0} % of {:.2} ms, lost {:.2} ms",
+        each(percentile(&ours, 0.5)),
+        each(percentile(&ours, 0.99)),
+        each(percentile(&theirs, 0.5)),
+        each(percentile(&theirs, 0.99)),
+        worked.as_secs_f64() / wall.as_secs_f64(),
+        our_bytes as f64 / their_bytes.max(1) as f64,
+        report.units,
+        report.unit_max,
+        report.again,
+        report.parallel,
+        100.0 * report.time_working.as_secs_f64() / report.time.as_secs_f64(),
+        report.time.as_secs_f64() * 1e3,
+        report.time_lost.as_secs_f64() * 1e3,
+    );
+    println!(
+        r#"{{"name": "{name}", "kind": "faster", "ours": {:.4}, "theirs": {:.4}, "rival": "one thread", "unit": "µs each", "target": {}}}"#,
+        each(ours[0]),
+        each(theirs[0]),
+        case.target,
+    );
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "--test") {
+        return;
+    }
+    let after = |option: &str| arguments.iter().position(|argument| argument == option).map(|at| &arguments[at + 1]);
+    let wanted = after("--case");
+    let cases = blocks::cases().into_iter().filter(|case| wanted.is_none_or(|wanted| case.name.contains(wanted)));
+    let cases: Vec<Case> = cases.collect();
+    cases.iter().for_each(measure);
+    let curves: Vec<model::Curve> = cases.iter().map(model::curve).collect();
+    model::table(&curves);
+    if let Some(path) = after("--plot") {
+        std::fs::write(path, model::plot(&curves)).expect("the plot's folder can be written");
+    }
+}

@@ -1,0 +1,121 @@
+//! What more workers would make of a block, by replaying it.
+//!
+//! Measured on one worker: what each transaction costs (the least of several runs), what must wait for what
+//! ([`conflicts`]), by how much keeping footprints makes a transaction dearer, and the part of the parallel executor's time
+//! in which no worker works. A block on n workers then takes
+//!
+//! ```text
+//! T(n) = alone + dearer · schedule(n)
+//! ```
+//!
+//! where `schedule(n)` is the time of n workers of which an idle one always takes the first transaction that need not
+//! wait. The speed-up is the sequential executor's time over T(n). The model leaves out what grows with workers (memory
+//! bandwidth, wrong guesses) and that joining itself runs on several workers: it is a bound by the block, not a forecast of
+//! a machine.
+
+use std::{fmt::Write, time::Duration};
+
+use execlayer_exec::{
+    BlockBuilder, Mode, Parallel,
+    parallel::{Report, conflicts},
+};
+
+use crate::{Case, clock, learned, parallel, sequential};
+
+const WORKERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+const ROUNDS: usize = 8;
+
+/// Speed-ups of a block.
+pub(crate) struct Curve {
+    name: &'static str,
+    speedups: [f64; WORKERS.len()],
+}
+
+/// Nanoseconds of each transaction, and the block's in sequence.
+fn costs(case: &Case) -> (Vec<u64>, f64) {
+    let mut costs = vec![u64::MAX; case.transactions.len()];
+    let mut whole = Duration::MAX;
+    for _ in 0..ROUNDS {
+        let mut builder = BlockBuilder::new(&case.rules, &case.env, &case.view, Mode::default()).expect("a block");
+        let mut before = clock();
+        for (transaction, cost) in case.transactions.iter().zip(&mut costs) {
+            builder.push(transaction).expect("a valid transaction");
+            let now = clock();
+            *cost = (*cost).min((now - before).as_nanos() as u64);
+            before = now;
+        }
+        let begin = clock();
+        drop(sequential(case));
+        whole = whole.min(clock() - begin);
+    }
+    (costs, whole.as_nanos() as f64)
+}
+
+/// Replays a block.
+pub(crate) fn curve(case: &Case) -> Curve {
+    let (costs, whole) = costs(case);
+    let (_, conflicts) =
+        conflicts(&case.rules, &case.env, &case.transactions, &[], &case.view).expect("a valid block");
+    let executor = learned(case, Parallel::On, 1);
+    let runs: Vec<Report> = (0..ROUNDS).map(|_| parallel(case, &executor).1).collect();
+    let least = |of: fn(&Report) -> Duration| runs.iter().map(of).min().expect("some runs").as_nanos() as f64;
+    let alone = least(|report| report.time - report.time_working);
+    let dearer = least(|report| report.time_working) / costs.iter().sum::<u64>() as f64;
+    let time = |workers| alone + dearer * conflicts.time_at(workers, &costs) as f64;
+    Curve { name: case.name, speedups: WORKERS.map(|workers| whole / time(workers)) }
+}
+
+/// The table, to stderr.
+pub(crate) fn table(curves: &[Curve]) {
+    eprintln!("\nspeed-up over the sequential executor by the model, workers:");
+    let heads = WORKERS.map(|workers| format!("{workers:>7}")).concat();
+    eprintln!("{:<48}{heads}", "");
+    for curve in curves {
+        let cells = curve.speedups.map(|speedup| format!("{speedup:>7.2}")).concat();
+        eprintln!("{:<48}{cells}", curve.name);
+    }
+}
+
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 360.0;
+const COLOURS: [&str; 6] = ["#0072b2", "#009e73", "#cc79a7", "#e69f00", "#d55e00", "#555555"];
+
+/// The curves as SVG, both axes in powers of two.
+pub(crate) fn plot(curves: &[Curve]) -> String {
+    let place = |index: usize, speedup: f64| {
+        let x = 50.0 + index as f64 / (WORKERS.len() - 1) as f64 * (WIDTH - 70.0);
+        let y = HEIGHT - 40.0 - (speedup.max(0.5).log2() + 1.0) / 7.0 * (HEIGHT - 60.0);
+        (x, y)
+    };
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
+        HEIGHT + 20.0 * curves.len() as f64,
+    );
+    let mut line = |text: std::fmt::Arguments<'_>| writeln!(svg, "{text}").expect("strings grow");
+    for (index, workers) in WORKERS.iter().enumerate() {
+        let (x, y) = place(index, 0.5);
+        line(format_args!("<text x=\"{x:.0}\" y=\"{:.0}\" text-anchor=\"middle\">{workers}</text>", y + 16.0));
+    }
+    let (x, y) = place(WORKERS.len() / 2, 0.5);
+    line(format_args!("<text x=\"{x:.0}\" y=\"{:.0}\" text-anchor=\"middle\">workers</text>", y + 32.0));
+    for power in -1..=6 {
+        let speedup = f64::from(power).exp2();
+        let ((left, y), (right, _)) = (place(0, speedup), place(WORKERS.len() - 1, speedup));
+        line(format_args!("<path d=\"M{left:.0} {y:.1}H{right:.0}\" stroke=\"#ddd\"/>"));
+        line(format_args!("<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{speedup}x</text>", left - 8.0, y + 4.0));
+    }
+    for (number, (curve, colour)) in curves.iter().zip(COLOURS.iter().cycle()).enumerate() {
+        let points = curve.speedups.iter().enumerate().map(|(index, speedup)| {
+            let (x, y) = place(index, *speedup);
+            format!("{x:.1},{y:.1} ")
+        });
+        let points: String = points.collect();
+        line(format_args!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", points.trim()));
+        let y = HEIGHT + 20.0 * number as f64;
+        line(format_args!("<path d=\"M50 {:.0}h24\" stroke=\"{colour}\" stroke-width=\"2\"/>", y - 4.0));
+        line(format_args!("<text x=\"82\" y=\"{y:.0}\">{}</text>", curve.name));
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
