@@ -102,7 +102,7 @@ fmt: build ## format everything
 # ---- measure --------------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: build ## promises against rivals: make bench AREA=blocks|evm|orders|pool|recover|rpc|state|store|all
+bench: build ## promises against rivals: make bench AREA=blocks|evm|orders|parallel|pool|recover|rpc|state|store|all
 	$(BIN)/python -m asv_bench.promises $(AREA) $(ARGS)
 
 # ---- hand out -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,16 @@ OUR_COMMAND = "execlayer "
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/tutorial.md", "docs/cli.md", "docs/chainlab.md", "docs/evm.md", "docs/pool.md"]
+    "name",
+    [
+        "README.md",
+        "docs/tutorial.md",
+        "docs/cli.md",
+        "docs/chainlab.md",
+        "docs/evm.md",
+        "docs/parallel.md",
+        "docs/pool.md",
+    ],
 )
 def test_the_snippets_of_a_page_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -70,6 +70,12 @@ AREAS: dict[str, list[Producer]] = {
         python("orders"),
         python("order_chain"),
     ],
+    "parallel": [
+        cargo(
+            *("bench", "--package", "execlayer-exec", "--bench", "parallel", "--", "--json"),
+            *("--plot", str(ROOT / "bench-parallel.svg")),
+        )
+    ],
     "pool": [
         cargo("bench", "--package", "execlayer-pool", "--bench", "pool", "--", "--json"),
         cargo("bench", "--package", "execlayer-chain", "--bench", "pipeline", "--", "--json"),

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias, overload
+from typing import Any, Literal, Self, TypeAlias, overload
 
 from . import _core, evm, proofs
 from .accounts import Account, AddressLike, address_of
 from .errors import ExeclayerError, InvalidArgument, StoreIo, UnknownAnchor
 from .pool import Pool
+from .results import ChainStats, Execution
 from .spec import ChainSpec, genesis_under
 from .trace import Trace
 from .units import Wei
@@ -57,8 +58,8 @@ class Chain:
     def dev(cls, genesis: GenesisLike | None = None, *, spec: ChainSpec | None = None, **settings: Any) -> Self:
         """A chain in memory: Osaka's rules and ten well-known accounts of 10,000 ether, unless a genesis differs.
 
-        ``spec`` gives other rules, in place of the genesis's own. Settings are those of the tables ``pool`` and
-        ``mining`` of :class:`~execlayer.config.Config`, such as ``max_memory=64 << 20``.
+        ``spec`` gives other rules, in place of the genesis's own. Settings are those of the tables ``execution``,
+        ``pool`` and ``mining`` of :class:`~execlayer.config.Config`, such as ``parallel="off"``.
 
         >>> alice, bob = Chain.dev(spec=ChainSpec.osaka().with_gas(transfer=5_000)).accounts[:2]
         >>> alice.transfer(bob, 1).gas_used
@@ -304,6 +305,40 @@ class Chain:
         if self._pool.order is not None:
             return self._pool.mine_ordered(self._pool.order, timestamp)
         return self._core.mine(timestamp)
+
+    def execute(
+        self,
+        block: BlockName | _core.Block = "latest",
+        *,
+        parallel: bool | Literal["off", "on", "auto"] | None = None,
+        max_threads: int | None = None,
+        verify: bool = False,
+    ) -> Execution:
+        """Executes a block again after its parent, and checks it as :meth:`import_block` does; the chain stays as it
+        is. ``block`` is a name, a block, or the RLP of one that is not here.
+
+        ``parallel`` and ``max_threads`` are the chain's own unless given. ``verify`` runs the sequential executor
+        beside a parallel one.
+
+        >>> chain = Chain.dev()
+        >>> done = chain.execute(chain.mine(), parallel="on", max_threads=2)
+        >>> done.conflicts.critical_path
+        0
+
+        *Errors*: :class:`~execlayer.errors.ImportRefused` in one of its forms; its ``reason`` is
+        :class:`~execlayer.errors.ExecutionDiverged` where the two answers differ, which names transaction and field.
+        ``StateNotKept`` where the history window has passed it.
+        """
+        named = block.raw if isinstance(block, _core.Block) else block
+        return Execution(self._core.execute(named, parallel=parallel, max_threads=max_threads, verify=verify))
+
+    def stats(self) -> ChainStats:
+        """What executing blocks has done so far, in numbers."""
+        return ChainStats(**self._core.execution_stats())
+
+    def metrics(self) -> dict[str, float]:
+        """All figures under the names by which Prometheus knows them: those of the pool, and of :meth:`stats`."""
+        return {**self._pool.metrics(), **self.stats().metrics()}
 
     def import_block(self, raw: bytes) -> _core.Block:
         """Takes a block's RLP: checks it, executes it, keeps it; it becomes the head if its branch is the better one.

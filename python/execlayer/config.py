@@ -56,6 +56,19 @@ class Mining(Settings):
     """Leaves out transactions that would fail: tries them 2, 4 and 8 blocks later, then includes them as they are."""
 
 
+class Execution(Settings):
+    """How blocks are executed. Whatever is chosen, the results are the same."""
+
+    parallel: Literal["off", "on", "auto"] = "auto"
+    """On several cores: never, always, or where it pays."""
+
+    max_threads: int | None = Field(default=None, ge=1, le=1024)
+    """Cores at most; by default as many as the machine has."""
+
+    verify: bool = False
+    """Executes each parallel block in sequence, too, and refuses it where the results differ."""
+
+
 class Pool(Settings):
     """What may wait for a block, and what goes first."""
 
@@ -144,13 +157,15 @@ class Config(Settings):
     genesis: Path | None = None
     """A genesis.json of geth's form; without it the development chain."""
 
+    execution: Execution = Execution()
     mining: Mining = Mining()
     pool: Pool = Pool()
     rpc: Rpc = Rpc()
 
     def chain_settings(self) -> dict[str, Any]:
         """What :meth:`execlayer.Chain.dev` and :meth:`execlayer.Chain.open` take beside the genesis."""
-        settings = {**self.mining.model_dump(exclude={"mode", "block_time_seconds"}), **self.pool.model_dump()}
+        mining = self.mining.model_dump(exclude={"mode", "block_time_seconds"})
+        settings = {**self.execution.model_dump(), **mining, **self.pool.model_dump()}
         return {name: value for name, value in settings.items() if value is not None}
 
 

@@ -282,6 +282,18 @@ class TransactionPanicked(InternalError):
     message: str
 
 
+class ExecutionDiverged(InternalError):
+    """A bug: what several cores gave is not what one gives. Told only where it was asked for (``verify``).
+
+    ``transaction`` is its place; None for what belongs to no transaction.
+    """
+
+    transaction: int | None
+    field: str
+    parallel: str
+    sequential: str
+
+
 class BlockGasExceeded(TransactionRejected):
     """It does not fit into what is left of the block."""
 

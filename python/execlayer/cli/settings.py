@@ -17,6 +17,9 @@ OPTIONS = {
     "block_time": "mining.block_time_seconds",
     "mining": "mining.mode",
     "rpc": "rpc.enabled",
+    "parallel": "execution.parallel",
+    "max_threads": "execution.max_threads",
+    "verify": "execution.verify",
 }
 """Which setting each option stands for."""
 
@@ -30,6 +33,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="its port, 0 for any that is free (default 8545)")
     parser.add_argument("--ipc", metavar="FILE", help="a UNIX socket at which JSON-RPC listens, too")
     parser.add_argument("--no-rpc", dest="rpc", action="store_const", const=False, help="no JSON-RPC")
+    parser.add_argument("--parallel", choices=("off", "on", "auto"), help="blocks on several cores (default auto)")
+    parser.add_argument("--max-threads", type=int, metavar="COUNT", help="cores at most (default: all)")
+    parser.add_argument(
+        "--verify", action="store_const", const=True, help="execute each parallel block in sequence, too, and compare"
+    )
     mining = parser.add_mutually_exclusive_group()
     mining.add_argument("--block-time", type=float, metavar="SECONDS", help="a block every so often, empty or not")
     mining.add_argument("--no-mining", dest="mining", action="store_const", const="manual", help="only when asked to")

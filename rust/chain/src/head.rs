@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use evm::spec::{ChainSpec, Rules};
@@ -48,8 +48,12 @@ pub struct Options {
     pub dispatch: Dispatch,
     /// Whether blocks run on several cores.
     pub parallel: Parallel,
-    /// On how many at most they run, and are transactions prepared; None for all there are.
+    /// On how many at most; None for all there are.
     pub threads_max: Option<usize>,
+    /// Whether what several cores gave is held against what one gives.
+    pub verify: bool,
+    /// Threads that decode transactions and recover their senders; None for one for each core.
+    pub workers: Option<usize>,
     /// What time it is, in milliseconds since 1970: how long transactions wait is told by it, and nothing decided.
     pub clock: fn() -> u64,
 }
@@ -62,6 +66,8 @@ impl Default for Options {
             dispatch: Dispatch::default(),
             parallel: Parallel::Auto,
             threads_max: None,
+            verify: false,
+            workers: None,
             clock: || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
         }
     }
@@ -176,6 +182,16 @@ impl fmt::Debug for Chain {
     }
 }
 
+fn executor(options: &Options) -> Executor {
+    Executor::new(options.parallel, options.threads_max).verifying(options.verify).timed_by(elapsed)
+}
+
+/// Time since somebody first asked.
+pub(crate) fn elapsed() -> Duration {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGIN.elapsed()
+}
+
 impl Chain {
     /// Opens the chain that the ledger holds, or begins it there.
     ///
@@ -202,14 +218,14 @@ impl Chain {
         let batch_size = options.dispatch.batch_size;
         let signal = Arc::new(Signal::default());
         let waiting = Waiting::new(Pool::new(options.pool.clone()), Arc::clone(&signal));
-        let workers = options.threads_max.and_then(|count| {
+        let workers = options.workers.and_then(|count| {
             // Where threads can't be had, everybody's do.
             rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "execlayer".to_owned()).build().ok()
         });
         let chain = Arc::new(Self {
             genesis,
             genesis_id,
-            executor: Executor::new(options.parallel, options.threads_max),
+            executor: executor(&options),
             options,
             workers,
             ledger,
@@ -224,6 +240,11 @@ impl Chain {
         });
         chain.settle_pool(&chain.head(), &Path::default(), None, Vec::new());
         Ok(chain)
+    }
+
+    /// What executes its blocks, with figures of all so far.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
     }
 
     /// How the chain begins.

@@ -9,7 +9,10 @@ use std::{
 
 use alloy_rlp::{Decodable, Encodable};
 use evm::{Fork, spec::Rules};
-use exec::ExecError;
+use exec::{
+    ExecError, Executor,
+    parallel::{Conflicts, Report, conflicts},
+};
 use state::{Stop, StoredBlock};
 use types::{Block, BlockId, Header, Recovered, keccak256};
 
@@ -34,6 +37,15 @@ pub enum Imported {
     },
     /// It is valid and kept, but the head is better.
     Side,
+}
+
+/// What executing a block gave that is not kept.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The block, with receipts and what follows from its state.
+    pub block: Arc<StoredBlock>,
+    /// How it was executed.
+    pub report: Report,
 }
 
 /// How far the import of a stream has come.
@@ -84,7 +96,7 @@ impl Chain {
         }
         let parent = self.ledger().block(&block.header.parent_hash)?;
         let parent = parent.ok_or(ImportError::UnknownParent { block: id, parent: block.header.parent_hash })?;
-        let new = self.verify(id, block, signers, &parent)?;
+        let (new, _) = self.verify(id, block, signers, &parent, &self.executor)?;
         Ok(self.adopt(&mut writer, parent.id, new)?)
     }
 
@@ -92,11 +104,8 @@ impl Chain {
     ///
     /// # Errors
     /// As [`import`](Self::import).
-    pub fn import_rlp(&self, mut bytes: &[u8]) -> Result<(BlockId, Imported), ImportError> {
-        let block = decode_block(&mut bytes).map_err(ImportError::Malformed)?;
-        if !bytes.is_empty() {
-            return Err(ImportError::Malformed(alloy_rlp::Error::UnexpectedLength));
-        }
+    pub fn import_rlp(&self, bytes: &[u8]) -> Result<(BlockId, Imported), ImportError> {
+        let block = block_of(bytes)?;
         let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
         Ok((id, self.import(block)?))
     }
@@ -194,6 +203,40 @@ impl Chain {
         Ok(Imported::Head { removed })
     }
 
+    /// Executes a block whose parent is known, by an executor of one's own, and checks all that [`import`](Self::import)
+    /// checks. The chain is as it was.
+    ///
+    /// # Errors
+    /// As [`import`](Self::import).
+    pub fn replay(&self, block: Block, executor: &Executor) -> Result<Replay, ImportError> {
+        let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
+        let parent = self.ledger().block(&block.header.parent_hash)?;
+        let parent = parent.ok_or(ImportError::UnknownParent { block: id, parent: block.header.parent_hash })?;
+        let (new, report) = self.verify(id, block, None, &parent, executor)?;
+        Ok(Replay { block: new.stored, report })
+    }
+
+    /// What stands in the way of executing a block in parallel; its parent has to be known.
+    ///
+    /// # Errors
+    /// Where the block cannot be executed.
+    pub fn conflicts(&self, block: &StoredBlock) -> Result<Conflicts, ImportError> {
+        let unknown = ImportError::UnknownParent { block: block.id, parent: block.header.parent_hash };
+        let parent = self.ledger().block(&block.header.parent_hash)?.ok_or(unknown)?;
+        let rules = self.rules_after(&parent, &block.header);
+        let transactions = block.body.transactions.iter().zip(&block.senders);
+        let transactions: Vec<_> =
+            transactions.map(|(transaction, sender)| Recovered::new(transaction.clone(), *sender)).collect();
+        let environment = execute::environment(&block.header, &block.body.ommers);
+        let before = self.state_from(&self.head(), parent.id)?;
+        let found = conflicts(&rules, &environment, &transactions, execute::withdrawals(&block.body), &before);
+        found.map(|(_, conflicts)| conflicts).map_err(|error| failed(block.id, error))
+    }
+
+    fn rules_after(&self, parent: &StoredBlock, header: &Header) -> Rules {
+        self.spec().rules_merged(header.number, header.timestamp, Some(parent.total_difficulty))
+    }
+
     /// Everything that a block must fulfil.
     fn verify(
         &self,
@@ -201,10 +244,11 @@ impl Chain {
         block: Block,
         signers: Option<Vec<Signer>>,
         parent: &StoredBlock,
-    ) -> Result<NewBlock, ImportError> {
+        executor: &Executor,
+    ) -> Result<(NewBlock, Report), ImportError> {
         let wrong = |mismatch| ImportError::Mismatch { block: id, mismatch };
         let header = &block.header;
-        let rules = self.spec().rules_merged(header.number, header.timestamp, Some(parent.total_difficulty));
+        let rules = self.rules_after(parent, header);
         header::validate(header, &parent.header, self.spec(), &rules).map_err(wrong)?;
         validate_body(&block, &rules).map_err(wrong)?;
         self.validate_ommers(&block)?;
@@ -223,11 +267,8 @@ impl Chain {
         let environment = execute::environment(header, &block.body.ommers);
         let withdrawals = execute::withdrawals(&block.body);
         let mode = execute::mode(&rules);
-        let executed = self.executor.execute(&rules, &environment, &recovered, withdrawals, &before, mode);
-        let (outcome, _) = executed.map_err(|error| match error {
-            ExecError::View(error) => error.into(),
-            error => ImportError::Execution { block: id, error },
-        })?;
+        let executed = executor.execute(&rules, &environment, &recovered, withdrawals, &before, mode);
+        let (outcome, report) = executed.map_err(|error| failed(id, error))?;
         let mut concluded = execute::conclude(&before, self.lattice_of(parent.id)?, outcome)?;
         compare(header, &concluded, &rules).map_err(wrong)?;
         let stored = StoredBlock {
@@ -240,7 +281,14 @@ impl Chain {
             receipts: std::mem::take(&mut concluded.receipts),
         };
         let Concluded { diff, update, lattice, .. } = concluded;
-        Ok(NewBlock { stored: Arc::new(stored), diff, update, lattice })
+        Ok((NewBlock { stored: Arc::new(stored), diff, update, lattice }, report))
+    }
+}
+
+fn failed(block: BlockId, error: ExecError) -> ImportError {
+    match error {
+        ExecError::View(error) => error.into(),
+        error => ImportError::Execution { block, error },
     }
 }
 
@@ -274,6 +322,15 @@ fn compare(header: &Header, concluded: &Concluded, rules: &Rules) -> Result<(), 
         same(Field::RequestsHash, concluded.requests_hash, header.requests_hash.unwrap_or_default())?;
     }
     same(Field::StateRoot, concluded.update.root, header.state_root)
+}
+
+/// The block that these bytes of RLP are.
+///
+/// # Errors
+/// [`ImportError::Malformed`] where they are none, or not in the one way in which it would be written.
+pub fn block_of(mut bytes: &[u8]) -> Result<Block, ImportError> {
+    let block = decode_block(&mut bytes).map_err(ImportError::Malformed)?;
+    if bytes.is_empty() { Ok(block) } else { Err(ImportError::Malformed(alloy_rlp::Error::UnexpectedLength)) }
 }
 
 /// One block of RLP, whose encoding has to be the one that would be written.

@@ -54,7 +54,7 @@ pub use genesis::{DEV_CHAIN_ID, DEV_KEYS, Genesis, GenesisAccount, GenesisError,
 pub use head::{BlockRef, Chain, Head, History, Options};
 pub use header::{Field, Mismatch};
 pub use history::BlockState;
-pub use import::{Imported, Progress};
+pub use import::{Imported, Progress, Replay, block_of};
 pub use lookup::Located;
 pub use metrics::ExecutionMetrics;
 pub use notify::{HeadChange, Subscription};

@@ -488,7 +488,7 @@ fn what_was_learnt_about_senders_outlives_the_process() {
 #[test]
 fn private_transactions_and_settings_reach_the_pool() {
     let settings = Settings { system_senders: vec![dev_key(5).address()], ..Settings::default() };
-    let options = Options { pool: settings, threads_max: Some(2), ..Options::default() };
+    let options = Options { pool: settings, workers: Some(2), ..Options::default() };
     let chain = Chain::open(Arc::new(Store::memory()), genesis(), options).unwrap();
     let [first, second] = [transfer(4, 0), transfer(5, 0)];
     chain.submit_private(vec![Submission::Signed(first.clone())])[0].as_ref().unwrap();

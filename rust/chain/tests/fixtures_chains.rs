@@ -1,4 +1,4 @@
-//! The public blockchain tests, through the runner of `execlayer blocktest`. `FIXTURES_MATCH` asks only for chains whose
+//! The public blockchain tests, through the runner of `execlayer blocktest`, each block in sequence and in parallel. `FIXTURES_MATCH` asks only for chains whose
 //! name contains it.
 
 use std::env;
@@ -17,6 +17,9 @@ const ARCHIVES: [(&str, usize); 4] = [
     ("spec-prague", 1_425),
 ];
 
+/// Each block is also executed on so many.
+const THREADS: [usize; 4] = [1, 2, 3, 8];
+
 /// Chains that are known not to run.
 const SKIPPED_MAX: usize = 7;
 
@@ -26,7 +29,8 @@ fn chains_end_where_all_clients_agreed() {
     let filter = Filter { matching: env::var("FIXTURES_MATCH").ok(), ..Filter::default() };
     let paths: Vec<_> = ARCHIVES.iter().map(|(archive, _)| fixtures.archive(archive)).collect();
     let wanted = fixtures.wanted(|name| !name.contains("/state_tests/"));
-    let report = run_wanted(&paths, &filter, 0, &blocktest::cases, &wanted, &mut |_| true).expect("readable archives");
+    let report = run_wanted(&paths, &filter, 0, &|file| blocktest::cases_on(file, &THREADS), &wanted, &mut |_| true)
+        .expect("readable archives");
     for failure in &report.failed {
         eprintln!("{failure}");
     }

@@ -154,13 +154,13 @@ impl PyBlock {
     /// The transactions, in order.
     #[getter]
     fn transactions(&self) -> Transactions {
-        Transactions(Arc::clone(&self.0))
+        Transactions::of(&self.0)
     }
 
     /// How each transaction ended, in order.
     #[getter]
     fn receipts(&self) -> Receipts {
-        Receipts(Arc::clone(&self.0))
+        Receipts::of(&self.0)
     }
 
     /// The block's RLP, as Ethereum's nodes exchange it.
@@ -210,6 +210,10 @@ macro_rules! sequence {
         pub(crate) struct $name(Arc<StoredBlock>);
 
         impl $name {
+            pub(crate) fn of(block: &Arc<StoredBlock>) -> Self {
+                Self(Arc::clone(block))
+            }
+
             fn length(&self) -> usize {
                 let list: fn(&StoredBlock) -> usize = $list;
                 list(&self.0)

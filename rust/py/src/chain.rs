@@ -9,7 +9,7 @@ use std::{
 use chain::{
     Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Store, Submission,
     exec::call::{BlockOverrides, CallRequest},
-    types::{Bytes, Key},
+    types::{Block, Bytes, Key},
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -22,6 +22,7 @@ use crate::{
     convert::{answers, argument, int, wei},
     enter::{self, Source},
     error::{CallFailed, Closed, Never, Reason, UnknownTransaction},
+    execution::{self, PyExecution},
     heads::PyHeads,
     key::PyKey,
     mined::PyMined,
@@ -406,6 +407,43 @@ impl PyChain {
         let chain = self.chain(py)?;
         let options = mine_options(&chain, timestamp)?;
         enter::long(py, || chain.mine_batch(batch, options)).map(PyMined)
+    }
+
+    /// Executes a block again, by its name or RLP, after its parent; the chain stays as it is. What isn't said is as the
+    /// chain does it.
+    #[pyo3(signature = (block, *, parallel=None, max_threads=None, verify=false))]
+    fn execute(
+        &self,
+        py: Python<'_>,
+        block: &Bound<'_, PyAny>,
+        parallel: Option<&Bound<'_, PyAny>>,
+        max_threads: Option<&Bound<'_, PyAny>>,
+        verify: bool,
+    ) -> PyResult<PyExecution> {
+        let chain = self.chain(py)?;
+        let parallel = parallel.map_or(Ok(chain.options().parallel), settings::parallel)?;
+        let threads = max_threads.map(|threads| settings::threads(threads)).transpose()?;
+        let executor = chain.executor().beside(parallel, threads.or(chain.options().threads_max)).verifying(verify);
+        let given = match block.cast::<PyBytes>() {
+            Ok(raw) if raw.as_bytes().len() != 32 => Ok(raw.as_bytes().to_vec()),
+            _ => Err(block_ref("block", block)?),
+        };
+        let replay = enter::long(py, || {
+            let block = match given {
+                Ok(raw) => chain::block_of(&raw)?,
+                Err(name) => {
+                    let held = chain.block(name)?;
+                    Block { header: held.header.clone(), body: held.body.clone() }
+                }
+            };
+            chain.replay(block, &executor)
+        })?;
+        Ok(PyExecution { chain, replay })
+    }
+
+    /// Figures of all blocks that were executed.
+    fn execution_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        execution::totals(py, &self.chain(py)?.executor().totals())
     }
 
     /// Takes a block's RLP.

@@ -17,6 +17,7 @@ use chain::{
     exec::{
         ExecError,
         call::{CallError, OverrideError},
+        parallel::Difference,
         suite::{SuiteError, Unreadable},
     },
     pool::{PoolError, journal::JournalError as PoolJournalError},
@@ -194,6 +195,7 @@ attributes! {
     BlockRef: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     BlockId: value, py => Ok(value.hash.to_string().into_pyobject(py)?.into_any());
     rlp::Error: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
+    Option<usize>: value, py => Ok(value.into_pyobject(py)?.into_any());
     // A reason inside a reason is an exception as an attribute.
     Rejection: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
     TransactError: value, py => Ok(value.raise(py).into_value(py).into_bound(py).into_any());
@@ -337,8 +339,12 @@ reasons! {
         ExecError::MalformedDeposit { data } => MalformedDeposit(data),
         ExecError::Panicked { index, message } => TransactionPanicked(index, message),
     } => {
+        ExecError::Diverged(inner) => inner,
         ExecError::View(inner) => inner,
         ExecError::Custom(inner) => inner,
+    }
+    Difference {
+        Difference { transaction, field, parallel, sequential } => ExecutionDiverged(transaction, field, parallel, sequential),
     }
     PoolError {
         PoolError::AlreadyKnown(hash) => AlreadyKnown(hash),

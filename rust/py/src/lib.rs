@@ -7,6 +7,7 @@ mod crypto;
 mod enter;
 mod error;
 mod evm;
+mod execution;
 mod heads;
 mod key;
 mod log;
@@ -41,6 +42,7 @@ mod core {
         crypto::{keccak256, recover},
         error::reasons,
         evm::{PyDesk, PyState},
+        execution::{PyConflicts, PyExecution},
         heads::{PyHeadChange, PyHeads},
         key::PyKey,
         log::PyLog,

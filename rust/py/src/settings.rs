@@ -2,6 +2,7 @@
 
 use chain::{
     Options,
+    exec::Parallel,
     pool::{Class, Priorities},
     types::Address,
 };
@@ -24,6 +25,29 @@ pub(crate) fn read(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {
 /// Least and most bytes of the pool's memory.
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
 
+/// Most threads of an executor.
+const THREADS_MAX: u64 = 1_024;
+
+/// Whether blocks run on several cores: "off", "on" or "auto"; False and True are the first two.
+pub(crate) fn parallel(value: &Bound<'_, PyAny>) -> PyResult<Parallel> {
+    if let Ok(on) = value.extract::<bool>() {
+        return Ok(if on { Parallel::On } else { Parallel::Off });
+    }
+    match value.extract::<String>().as_deref() {
+        Ok("off") => Ok(Parallel::Off),
+        Ok("on") => Ok(Parallel::On),
+        Ok("auto") => Ok(Parallel::Auto),
+        _ => Err(argument("parallel", value).wrong("off, on, auto, True or False")),
+    }
+}
+
+/// Threads of an executor.
+pub(crate) fn threads(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let wrong = || argument("max_threads", value).wrong("an int from 1 to 1024");
+    let count = argument("max_threads", value).u64().map_err(|_| wrong())?;
+    if (1..=THREADS_MAX).contains(&count) { Ok(count as usize) } else { Err(wrong()) }
+}
+
 fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let count = |name: &'static str, range: std::ops::RangeInclusive<u64>| -> PyResult<usize> {
         let number = argument(name, value).u64()?;
@@ -43,7 +67,12 @@ fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
             options.dispatch.presimulate =
                 value.extract().map_err(|_| argument("presimulate", value).wrong("True or False"))?;
         }
-        "parallel_workers" => options.threads_max = Some(count("parallel_workers", 1..=1024)?),
+        "parallel_workers" => options.workers = Some(count("parallel_workers", 1..=1024)?),
+        "parallel" => options.parallel = parallel(value)?,
+        "max_threads" => options.threads_max = Some(threads(value)?),
+        "verify" => {
+            options.verify = value.extract().map_err(|_| argument("verify", value).wrong("True or False"))?;
+        }
         "max_memory" => limits.memory_bytes = count("max_memory", MEMORY_BYTES)?,
         "max_transactions" => limits.transactions = count("max_transactions", 1..=100_000_000)?,
         "max_per_sender" => limits.per_sender = count("max_per_sender", 1..=100_000_000)?,
@@ -73,7 +102,9 @@ fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         }
         _ => {
             let name = PyString::new(value.py(), name).into_any();
-            return Err(argument("settings", &name).wrong("the name of a setting of the pool or the producer"));
+            return Err(
+                argument("settings", &name).wrong("the name of a setting of execution, the pool or the producer")
+            );
         }
     }
     Ok(())

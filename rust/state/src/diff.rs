@@ -57,7 +57,7 @@ impl AccountDiff {
     }
 
     /// Balances may have grown on both sides; everything else changed on one side at most.
-    fn beside(self, other: Self) -> Self {
+    pub(crate) fn beside(self, other: Self) -> Self {
         debug_assert_eq!(self.before, other.before, "diffs do not start from the same state");
         let before = self.before.unwrap_or_default();
         let after = match (self.after, other.after) {
@@ -73,6 +73,9 @@ impl AccountDiff {
         Self { before: self.before, after, slots: merge(self.slots, other.slots, |slot| slot.key, |_, second| second) }
     }
 }
+
+/// Changes are few where so many times as many are there.
+const FEW: usize = 1_000;
 
 impl StateDiff {
     /// Nothing changed.
@@ -99,7 +102,41 @@ impl StateDiff {
 
     /// The same, with nothing copied.
     #[must_use]
-    pub fn and_then(self, next: Self) -> Self {
+    pub fn and_then(mut self, mut next: Self) -> Self {
+        if self.is_empty() {
+            return next;
+        }
+        // A few changes before or after those of a long block move nothing but themselves.
+        if self.accounts.len() * FEW < next.accounts.len() && self.codes.is_empty() {
+            for (address, change) in self.accounts {
+                match next.accounts.binary_search_by_key(&address, |(address, _)| *address) {
+                    Ok(index) => {
+                        let second = std::mem::take(&mut next.accounts[index].1);
+                        next.accounts[index].1 = change.then(second);
+                        if next.accounts[index].1.is_noop() {
+                            next.accounts.remove(index);
+                        }
+                    }
+                    Err(index) => next.accounts.insert(index, (address, change)),
+                }
+            }
+            return next;
+        }
+        if next.accounts.len() * FEW < self.accounts.len() && next.codes.is_empty() {
+            for (address, change) in next.accounts.drain(..) {
+                match self.accounts.binary_search_by_key(&address, |(address, _)| *address) {
+                    Ok(index) => {
+                        let first = std::mem::take(&mut self.accounts[index].1);
+                        self.accounts[index].1 = first.then(change);
+                        if self.accounts[index].1.is_noop() {
+                            self.accounts.remove(index);
+                        }
+                    }
+                    Err(index) => self.accounts.insert(index, (address, change)),
+                }
+            }
+            return self;
+        }
         let accounts = merge(
             self.accounts,
             next.accounts,
@@ -110,18 +147,6 @@ impl StateDiff {
             accounts: accounts.into_iter().filter(|(_, change)| !change.is_noop()).collect(),
             codes: merge(self.codes, next.codes, |(hash, _)| *hash, |first, _| first),
         }
-    }
-
-    /// This and `other`, of transactions that do not clash and started from the same state, as one.
-    #[must_use]
-    pub fn beside(self, other: Self) -> Self {
-        let accounts = merge(
-            self.accounts,
-            other.accounts,
-            |(address, _)| *address,
-            |(address, first), (_, second)| (address, first.beside(second)),
-        );
-        Self { accounts, codes: merge(self.codes, other.codes, |(hash, _)| *hash, |first, _| first) }
     }
 
     /// The change of one account.

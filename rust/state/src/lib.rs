@@ -21,6 +21,9 @@ pub use diff::{AccountDiff, SlotDiff, StateDiff};
 pub use ledger::{
     Commit, Ledger, LedgerError, NodeKey, Notification, ReverseDiff, StateReader, StoredBlock, Tally, TrieNodes,
 };
-pub use overlay::{AccountId, Checkpoint, Clash, EmptyAccounts, Footprint, Footprints, Overlay, Place, SlotId, Touch};
+pub use overlay::{
+    AccountId, Changed, Changes, Checkpoint, Clash, EmptyAccounts, Footprint, Footprints, Overlay, Place, SlotId,
+    Touch, Touched,
+};
 pub use stop::{Stop, Stopped};
 pub use view::{MemoryState, View, ViewError};

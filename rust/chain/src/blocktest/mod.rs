@@ -9,9 +9,12 @@ mod reasons;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use exec::suite::{
-    Case, Difference, TestFile, Work, cases_of, same,
-    words::{AccountWords, BlobWords, Data, Quantity, state_of},
+use exec::{
+    Executor, Parallel,
+    suite::{
+        Case, Difference, TestFile, Work, cases_of, same,
+        words::{AccountWords, BlobWords, Data, Quantity, state_of},
+    },
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,7 +24,7 @@ use types::{Address, B256, Block};
 
 pub use network::{Network, UnknownNetwork};
 
-use crate::{BlockRef, Chain, Genesis, GenesisAccount, Options};
+use crate::{BlockRef, Chain, Genesis, GenesisAccount, ImportError, Options, block_of};
 
 /// Chains that do not run: a part of their names, and why.
 pub const SKIPPED: [(&str, &str); 1] = [("wrongMixHash", "proof of work's seals are not verified")];
@@ -31,13 +34,23 @@ pub const SKIPPED: [(&str, &str); 1] = [("wrongMixHash", "proof of work's seals 
 /// # Errors
 /// Where it is no file of tests.
 pub fn cases(file: &TestFile) -> Result<Vec<Case>, Difference> {
-    cases_of(file, &["network", "genesisRLP", "pre", "blocks", "lastblockhash"], "no blockchain test", plan)
+    cases_on(file, &[])
 }
 
-fn plan(name: &str, test: Test) -> Vec<Case> {
+/// The same where each block, good or bad, is also executed on so many threads each, whatever its length: with the same
+/// result or refusal.
+///
+/// # Errors
+/// Where it is no file of tests.
+pub fn cases_on(file: &TestFile, threads: &'static [usize]) -> Result<Vec<Case>, Difference> {
+    let keys = &["network", "genesisRLP", "pre", "blocks", "lastblockhash"];
+    cases_of(file, keys, "no blockchain test", |name, test| plan(name, test, threads))
+}
+
+fn plan(name: &str, test: Test, threads: &'static [usize]) -> Vec<Case> {
     let skipped = SKIPPED.iter().find(|(part, _)| name.contains(part));
     let (name, fork) = (name.to_owned(), test.network.clone());
-    let work = skipped.map_or_else(|| Work::Run(Box::new(move || test.run())), |(_, reason)| Work::Skip(reason));
+    let work = skipped.map_or_else(|| Work::Run(Box::new(move || test.run(threads))), |(_, reason)| Work::Skip(reason));
     vec![Case { name, fork, work }]
 }
 
@@ -87,7 +100,7 @@ impl BlockWords {
 
 impl Test {
     /// Imports a chain's blocks as they come, and compares where that leads.
-    fn run(&self) -> Result<(), Difference> {
+    fn run(&self, threads: &[usize]) -> Result<(), Difference> {
         let unusable = |field: &str, error: &dyn std::fmt::Display| Difference::new(field, error, "usable");
         let network: Network = self.network.parse().map_err(|error| unusable("network", &error))?;
         let spec = network.spec(self.config.chainid.map_or(1, Quantity::u64), |name| {
@@ -99,10 +112,16 @@ impl Test {
         let genesis = Genesis::new(spec, first.header.gas_limit, alloc).with_header(first.header);
         let chain = Chain::open(Arc::new(Store::memory()), genesis, Options::default())
             .map_err(|error| unusable("genesisBlockHeader", &error))?;
+        let executors: Vec<_> =
+            threads.iter().map(|threads| Executor::new(Parallel::On, Some(*threads)).verifying(true)).collect();
         same("genesisBlockHeader.hash", chain.genesis_id().hash, self.genesis_block_header.hash)?;
         for (index, block) in self.blocks.iter().enumerate() {
             let field = format!("blocks[{index}]");
-            match (chain.import_rlp(&block.rlp.0), block.exception()) {
+            let imported = chain.import_rlp(&block.rlp.0);
+            for executor in &executors {
+                replay(&chain, &field, &block.rlp.0, executor, imported.as_ref().err())?;
+            }
+            match (imported, block.exception()) {
                 (Ok(_), None) => {}
                 (Ok(_), Some(reason)) => {
                     return Err(Difference::new(field, "taken", format_args!("refused ({reason})")));
@@ -122,6 +141,21 @@ impl Test {
         }
         self.post_state.as_ref().map_or(Ok(()), |accounts| compare(&chain, accounts))
     }
+}
+
+/// Executes a block anew on several threads, which must end as its import did.
+fn replay(
+    chain: &Chain,
+    field: &str,
+    rlp: &[u8],
+    executor: &Executor,
+    refused: Option<&ImportError>,
+) -> Result<(), Difference> {
+    // What is no block has nothing to execute.
+    let Ok(block) = block_of(rlp) else { return Ok(()) };
+    let shown = |refused: Option<&ImportError>| refused.map_or_else(|| "taken".to_owned(), |error| format!("{error}"));
+    let replayed = chain.replay(block, executor).err();
+    same(format!("{field} on {} threads", executor.threads()), shown(replayed.as_ref()), shown(refused))
 }
 
 fn genesis_account(account: &AccountWords) -> GenesisAccount {

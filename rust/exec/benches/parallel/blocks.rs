@@ -49,7 +49,8 @@ impl View for Flat {
         Ok(B256::ZERO)
     }
     fn slots(&self, address: &Address) -> Result<Vec<(U256, U256)>, ViewError> {
-        let mut slots: Vec<_> = self.slots.get(address).into_iter().flatten().map(|(key, value)| (*key, *value)).collect();
+        let mut slots: Vec<_> =
+            self.slots.get(address).into_iter().flatten().map(|(key, value)| (*key, *value)).collect();
         slots.sort_unstable();
         Ok(slots)
     }

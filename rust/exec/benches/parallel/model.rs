@@ -55,8 +55,7 @@ fn costs(case: &Case) -> (Vec<u64>, f64) {
 /// Replays a block.
 pub(crate) fn curve(case: &Case) -> Curve {
     let (costs, whole) = costs(case);
-    let (_, conflicts) =
-        conflicts(&case.rules, &case.env, &case.transactions, &[], &case.view).expect("a valid block");
+    let (_, conflicts) = conflicts(&case.rules, &case.env, &case.transactions, &[], &case.view).expect("a valid block");
     let executor = learned(case, Parallel::On, 1);
     let runs: Vec<Report> = (0..ROUNDS).map(|_| parallel(case, &executor).1).collect();
     let least = |of: fn(&Report) -> Duration| runs.iter().map(of).min().expect("some runs").as_nanos() as f64;
@@ -111,7 +110,10 @@ pub(crate) fn plot(curves: &[Curve]) -> String {
             format!("{x:.1},{y:.1} ")
         });
         let points: String = points.collect();
-        line(format_args!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", points.trim()));
+        line(format_args!(
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+            points.trim()
+        ));
         let y = HEIGHT + 20.0 * number as f64;
         line(format_args!("<path d=\"M50 {:.0}h24\" stroke=\"{colour}\" stroke-width=\"2\"/>", y - 4.0));
         line(format_args!("<text x=\"82\" y=\"{y:.0}\">{}</text>", curve.name));

@@ -1,6 +1,7 @@
 //! What two workers did to each other: which transactions have to run again, and in which units.
 
 use alloy_primitives::map::HashMap;
+use rayon::{ThreadPool, prelude::*};
 use state::{Clash, Footprints, Place, Touch};
 use types::{Address, U256};
 
@@ -10,14 +11,18 @@ use super::{
 };
 
 /// The places at which two workers clash, listed at both.
-pub(super) fn between(workers: &[Done<'_>]) -> Vec<Vec<Place>> {
+pub(super) fn between(pool: &ThreadPool, workers: &[Done<'_>]) -> Vec<Vec<Place>> {
+    let touched: Vec<_> = workers.iter().map(|done| done.overlay.touched(&done.footprints)).collect();
+    let parts = pool.current_num_threads();
+    let pairs = (0..workers.len()).flat_map(|one| (one + 1..workers.len()).map(move |two| (one, two)));
+    let work: Vec<_> = pairs.flat_map(|pair| (0..parts).map(move |part| (pair, part))).collect();
+    let compare = |((one, two), part): &((usize, usize), usize)| touched[*one].clashes(&touched[*two], *part, parts);
+    let clashes: Vec<Vec<Clash>> = pool.install(|| work.par_iter().map(compare).collect());
     let mut places = vec![Vec::new(); workers.len()];
-    for (index, one) in workers.iter().enumerate() {
-        for (other, two) in workers.iter().enumerate().skip(index + 1) {
-            for Clash { here, there } in one.overlay.clashes(&one.footprints, &two.overlay, &two.footprints) {
-                places[index].push(here);
-                places[other].push(there);
-            }
+    for (((one, two), _), clashes) in work.into_iter().zip(clashes) {
+        for Clash { here, there } in clashes {
+            places[one].push(here);
+            places[two].push(there);
         }
     }
     places

@@ -26,9 +26,9 @@ use std::{
 };
 
 use alloy_primitives::map::B256HashSet;
-use evm::{BlockEnv, Executed, Rules};
+use evm::{BlockEnv, Rules};
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
-use state::{Overlay, StateDiff, View};
+use state::{Changes, StateDiff, View};
 use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal};
 
 pub use conflicts::{Conflicts, HotPlace, conflicts};
@@ -48,6 +48,9 @@ const BOUND_MIN: f64 = 1.15;
 /// Share of a block's transactions that run first and in sequence, to learn from, where the block calls what was never
 /// seen: one in so many.
 const PILOT_SHARE: usize = 64;
+
+/// Accounts of the joined diff that a worker copies at least before it looks for more.
+const ACCOUNTS_MIN: usize = 512;
 
 /// Whether blocks run on several cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +119,13 @@ impl Executor {
         Self { shuffle: Some(seed), ..Self::new(Parallel::On, Some(threads)) }
     }
 
+    /// Another one with the same clock, which knows what this one has learned about contracts so far.
+    #[must_use]
+    pub fn beside(&self, parallel: Parallel, threads: Option<usize>) -> Self {
+        let hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { hints: Mutex::new(hints), clock: self.clock, ..Self::new(parallel, threads) }
+    }
+
     /// One transaction after the other: the meaning of all others.
     pub fn sequential() -> Self {
         Self::new(Parallel::Off, Some(1))
@@ -151,7 +161,9 @@ impl Executor {
         report.time = (self.clock)() - begin;
         let verified = self.verify && report.parallel > 0;
         if verified {
+            let begin = (self.clock)();
             block.verify(&outcome)?;
+            report.time_verifying = (self.clock)() - begin;
         }
         self.totals.lock().unwrap_or_else(PoisonError::into_inner).add(&report, verified);
         Ok((outcome, report))
@@ -181,7 +193,7 @@ impl Executor {
     fn tries(&self, transactions: &[Recovered]) -> bool {
         match self.parallel {
             Parallel::Off => false,
-            Parallel::On => transactions.len() > 1,
+            Parallel::On => !transactions.is_empty(),
             Parallel::Auto => self.threads > 1 && transactions.len() >= TRANSACTIONS_MIN && self.calm(),
         }
     }
@@ -251,10 +263,12 @@ impl Executor {
             transactions,
             first: builder.outcome.receipts.len(),
             shuffle: self.shuffle,
+            plain: self.shuffle.is_none() && is_plain(transactions, builder.env, &view)?,
         };
         let begin = (self.clock)();
         let done = self.settled(pool, &work, &units, report)?;
-        let Some((mut outcome, diff)) = done.and_then(|workers| joined(pool, &work, builder, workers)) else {
+        let Some((mut outcome, diff)) = done.and_then(|workers| joined(pool, &work, builder.outcome.clone(), workers))
+        else {
             report.time_lost = (self.clock)() - begin;
             return Ok(None);
         };
@@ -276,9 +290,18 @@ impl Executor {
     ) -> Result<Option<Vec<Done<'a>>>, ExecError> {
         let all: Vec<u32> = (0..work.transactions.len() as u32).collect();
         let begin = (self.clock)();
-        let mut workers = work.run(pool, &all, units)?;
+        let done = work.run(pool, &all, units)?;
         report.time_working = (self.clock)() - begin;
-        let clashes = clash::between(&workers);
+        if work.plain
+            && let Some(workers) = done
+        {
+            return Ok(Some(workers));
+        }
+        let work = &Work { plain: false, ..*work };
+        let Some(mut workers) = done.map_or_else(|| work.run(pool, &all, units), |done| Ok(Some(done)))? else {
+            return Ok(None);
+        };
+        let clashes = clash::between(pool, &workers);
         if clashes.iter().all(Vec::is_empty) {
             self.remember(0.0);
             return Ok(Some(workers));
@@ -297,11 +320,17 @@ impl Executor {
         self.remember(again.len() as f64 / all.len() as f64);
         report.again = again.len();
         let units = clash::units(&workers, &marks, &again);
+        self.hints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .learn_from(again.iter().map(|number| &work.transactions[*number as usize]), |one, two| {
+                units.of[one] == units.of[two]
+            });
         for (done, marks) in workers.iter_mut().zip(&marks) {
             done.retract(marks);
         }
-        workers.extend(work.run(pool, &again, &units)?);
-        let clashes = clash::between(&workers);
+        workers.extend(work.run(pool, &again, &units)?.into_iter().flatten());
+        let clashes = clash::between(pool, &workers);
         report.time_lost = (self.clock)() - begin;
         Ok(clashes.iter().all(Vec::is_empty).then_some(workers))
     }
@@ -312,36 +341,46 @@ impl Executor {
     }
 }
 
+/// See [`units::are_plain`]; who gets the fees must not be an empty account, which would be cleared.
+fn is_plain(transactions: &[Recovered], env: &BlockEnv, view: &dyn View) -> Result<bool, ExecError> {
+    Ok(units::are_plain(transactions, &env.beneficiary)
+        && view.account(&env.beneficiary)?.is_none_or(|account| account != Account::default()))
+}
+
 /// What all workers did together, in the block's order; None where a transaction was refused or has no room.
 fn joined(
     pool: &ThreadPool,
     work: &Work<'_>,
-    builder: &BlockBuilder<'_>,
+    mut outcome: BlockOutcome,
     workers: Vec<Done<'_>>,
 ) -> Option<(BlockOutcome, StateDiff)> {
-    let mut ordered: Vec<Option<Executed>> = Vec::new();
-    ordered.resize_with(work.transactions.len(), || None);
+    let mut whose = vec![0u16; work.transactions.len()];
     let mut overlays = Vec::with_capacity(workers.len());
-    for done in workers {
-        for (number, outcome) in done.transactions.into_iter().zip(done.outcomes) {
-            ordered[number as usize] = Some(outcome.ok()?);
-        }
+    let mut outcomes = Vec::with_capacity(workers.len());
+    for (worker, done) in (0..).zip(workers) {
+        done.transactions.iter().for_each(|number| whose[*number as usize] = worker);
+        outcomes.push(done.outcomes.into_iter());
         overlays.push(done.overlay);
     }
-    let mut outcome = builder.outcome.clone();
-    outcome.receipts.reserve_exact(ordered.len());
-    for (transaction, executed) in work.transactions.iter().zip(ordered) {
-        outcome.room(work.rules, work.env, transaction).ok()?;
-        outcome.add(work.rules, transaction, &mut executed.expect("somebody took it"));
-    }
-    let diff_of = |overlay: Overlay<'_>| {
-        let diff = overlay.diff();
-        spare::put(overlay);
-        diff
+    let receipts = || {
+        outcome.receipts.reserve_exact(whose.len());
+        for (transaction, worker) in work.transactions.iter().zip(&whose) {
+            outcome.room(work.rules, work.env, transaction).ok()?;
+            let executed = outcomes[*worker as usize].next().expect("somebody took it");
+            outcome.add(work.rules, transaction, &mut executed.ok()?);
+        }
+        Some(outcome)
     };
-    let diffs: Vec<StateDiff> = pool.install(|| overlays.into_par_iter().map(diff_of).collect());
-    let diff = diffs.into_iter().reduce(StateDiff::beside)?;
-    Some((outcome, diff))
+    pool.install(|| {
+        let (outcome, diff) = rayon::join(receipts, || {
+            let changes: Vec<Changes<'_>> = overlays.par_iter_mut().map(|overlay| overlay.changes()).collect();
+            StateDiff::beside(&changes, |list, account| {
+                list.par_iter().with_min_len(ACCOUNTS_MIN).map(account).collect()
+            })
+        });
+        overlays.into_par_iter().for_each(spare::put);
+        Some((outcome?, diff))
+    })
 }
 
 /// Code that an account had for a part of the block only is not part of the block's change.

@@ -23,6 +23,8 @@ pub struct Report {
     pub time_working: Duration,
     /// Of that, what was done in vain or a second time.
     pub time_lost: Duration,
+    /// What the sequential executor took, where the answer was verified.
+    pub time_verifying: Duration,
 }
 
 impl Report {

@@ -7,13 +7,13 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use evm::{BlockEnv, Executed, Rules, TransactError, transact};
+use evm::{BlockEnv, Executed, Rules, TransactError, precompiles, transact};
 use rayon::ThreadPool;
 use state::{Footprints, Overlay, View};
-use types::Recovered;
+use types::{Recovered, TxKind};
 
 use super::units::Units;
 use crate::{
@@ -51,11 +51,19 @@ pub(super) struct Work<'a> {
     pub(super) first: usize,
     /// Deals the units out beforehand.
     pub(super) shuffle: Option<u64>,
+    /// No two units can clash unless a recipient has code: no footprints are kept, and where one has, nothing comes of it.
+    pub(super) plain: bool,
 }
 
 impl<'a> Work<'a> {
-    /// Runs the transactions whose numbers `chosen` lists (ascending), by unit.
-    pub(super) fn run(&self, pool: &ThreadPool, chosen: &[u32], units: &Units) -> Result<Vec<Done<'a>>, ExecError> {
+    /// Runs the transactions whose numbers `chosen` lists (ascending), by unit. None where they are not what they were
+    /// said to be.
+    pub(super) fn run(
+        &self,
+        pool: &ThreadPool,
+        chosen: &[u32],
+        units: &Units,
+    ) -> Result<Option<Vec<Done<'a>>>, ExecError> {
         let workers = pool.current_num_threads();
         let claims = match self.shuffle {
             None => Claims::open(units, workers),
@@ -67,13 +75,16 @@ impl<'a> Work<'a> {
         let first = panicked.min_by_key(|error| if let ExecError::Panicked { index, .. } = error { *index } else { 0 });
         match first {
             Some(error) => Err(error.clone()),
-            None => done.into_iter().collect(),
+            None if claims.void.load(Ordering::Relaxed) => Ok(None),
+            None => done.into_iter().collect::<Result<_, _>>().map(Some),
         }
     }
 
     fn worker(&self, worker: u32, chosen: &[u32], units: &Units, claims: &Claims) -> Result<Done<'a>, ExecError> {
         let mut overlay = spare::take(self.view);
-        overlay.track();
+        if !self.plain {
+            overlay.track();
+        }
         let mut transactions = Vec::new();
         let mut outcomes = Vec::new();
         let mut parties = Vec::with_capacity(2 * AHEAD);
@@ -90,21 +101,39 @@ impl<'a> Work<'a> {
             let next = taken.iter().map(|number| &self.transactions[*number as usize]);
             // If it panics, so does the transaction in question, which has a name.
             let _ = catch_unwind(AssertUnwindSafe(|| foresee(&mut overlay, &mut parties, next)));
+            if self.plain && taken.iter().any(|number| !self.is_plain(*number, &overlay)) {
+                claims.void.store(true, Ordering::Relaxed);
+            }
+            if claims.void.load(Ordering::Relaxed) {
+                break;
+            }
             for number in &taken {
-                overlay.begin_footprint();
+                if !self.plain {
+                    overlay.begin_footprint();
+                }
                 let tx = &self.transactions[*number as usize];
                 let run = AssertUnwindSafe(|| transact(self.rules, self.env, tx, &mut overlay));
                 let outcome = catch_unwind(run).map_err(|panic| ExecError::Panicked {
                     index: self.first + *number as usize,
                     message: message(&*panic),
                 })?;
-                overlay.end_footprint();
+                if !self.plain {
+                    overlay.end_footprint();
+                }
                 transactions.push(*number);
                 outcomes.push(outcome);
             }
         }
-        let footprints = overlay.take_footprints();
+        let footprints = if self.plain { Footprints::default() } else { overlay.take_footprints() };
         Ok(Done { overlay, footprints, transactions, outcomes })
+    }
+}
+
+impl Work<'_> {
+    /// Whether the recipient, which was looked up ahead, runs no code.
+    fn is_plain(&self, number: u32, overlay: &Overlay<'_>) -> bool {
+        let TxKind::Call(to) = self.transactions[number as usize].transaction.to() else { return false };
+        overlay.find(&to).is_some_and(|id| !overlay.has_code(id)) && !precompiles::contains(self.rules, &to)
     }
 }
 
@@ -114,12 +143,19 @@ struct Claims {
     /// By bundle.
     owners: Vec<AtomicU32>,
     workers: usize,
+    /// What is done is of no use.
+    void: AtomicBool,
 }
 
 impl Claims {
     fn open(units: &Units, workers: usize) -> Self {
         let (bundle, bundles) = bundles(units);
-        Self { bundle, owners: (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect(), workers }
+        Self {
+            bundle,
+            owners: (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect(),
+            workers,
+            void: AtomicBool::new(false),
+        }
     }
 
     fn dealt(units: &Units, workers: usize, seed: u64) -> Self {
@@ -129,7 +165,12 @@ impl Claims {
             random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             AtomicU32::new(((random >> 33) % workers as u64) as u32)
         };
-        Self { bundle: (0..count).collect(), owners: (0..count).map(|_| owner()).collect(), workers }
+        Self {
+            bundle: (0..count).collect(),
+            owners: (0..count).map(|_| owner()).collect(),
+            workers,
+            void: AtomicBool::new(false),
+        }
     }
 
     #[inline]

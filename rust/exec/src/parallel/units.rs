@@ -2,8 +2,8 @@
 //!
 //! A guess from what a transaction says itself: its sender, the account it names, the addresses in its call data. What
 //! a contract makes of an argument is learned from the footprints of transactions that ran: of those that share the
-//! argument, how many clashed? A token's transfers to one holder do; a router's swaps over one currency don't. A wrong
-//! guess costs time, never a result.
+//! argument, how many clashed? A token's transfers to one holder do; a router's swaps over one currency don't. Of a
+//! contract that is new, what is known of the same function of others. A wrong guess costs time, never a result.
 
 use alloy_primitives::map::HashMap;
 use state::{Footprints, Place, Touch};
@@ -31,10 +31,10 @@ struct Pattern {
 }
 
 impl Pattern {
-    /// Whether calls that share the feature belong together.
-    fn joins(&self, feature: usize) -> bool {
+    /// Whether calls that share the feature belong together; None where that is not known.
+    fn joins(&self, feature: usize) -> Option<bool> {
         let (shared, clashed) = (self.shared[feature], self.clashed[feature]);
-        if shared < EXPERIENCE { feature != CONTRACT } else { clashed * 4 >= shared }
+        (shared >= EXPERIENCE).then(|| clashed * 4 >= shared)
     }
 
     fn learn(&mut self, feature: usize, clashed: bool) {
@@ -48,12 +48,15 @@ impl Pattern {
     }
 }
 
-type Function = (Address, [u8; 4]);
+type Selector = [u8; 4];
+type Function = (Address, Selector);
 
 /// What was learned so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Hints {
     patterns: HashMap<Function, Pattern>,
+    /// Of all contracts that have a function called so.
+    alike: HashMap<Selector, Pattern>,
 }
 
 /// The contract and the function that a transaction calls, if it does.
@@ -86,7 +89,7 @@ impl Hints {
     pub(super) fn know_little(&self, transactions: &[Recovered]) -> bool {
         let calls = transactions.iter().filter_map(function);
         let (known, unknown) =
-            calls.fold((0, 0), |(known, unknown), function| match self.patterns.contains_key(&function) {
+            calls.fold((0, 0), |(known, unknown), function| match self.alike.contains_key(&function.1) {
                 true => (known + 1, unknown),
                 false => (known, unknown + 1),
             });
@@ -95,9 +98,6 @@ impl Hints {
 
     /// Learns from transactions that ran one after the other.
     pub(super) fn learn(&mut self, transactions: &[Recovered], footprints: &Footprints) {
-        if self.patterns.len() > PATTERNS_MAX {
-            self.patterns.clear();
-        }
         // Who touched each place that somebody writes last; the pairs that clash.
         let mut last: HashMap<Place, (usize, Touch)> = HashMap::default();
         let mut clashes: Vec<(usize, usize)> = Vec::new();
@@ -114,11 +114,24 @@ impl Hints {
             }
         }
         clashes.sort_unstable();
-        let clash = |one: usize, two: usize| clashes.binary_search(&(one, two)).is_ok();
+        let ran = transactions.iter().take(footprints.len());
+        self.learn_from(ran, |one, two| clashes.binary_search(&(one, two)).is_ok());
+    }
+
+    /// Learns from which of these transactions clashed with which later one.
+    pub(super) fn learn_from<'t>(
+        &mut self,
+        transactions: impl Iterator<Item = &'t Recovered>,
+        clash: impl Fn(usize, usize) -> bool,
+    ) {
+        if self.patterns.len() > PATTERNS_MAX {
+            *self = Self::default();
+        }
         let mut sharing: HashMap<(Address, usize, Address), usize> = HashMap::default();
-        let mut calling: HashMap<Address, usize> = HashMap::default();
-        for (index, tx) in transactions.iter().enumerate().take(footprints.len()) {
+        let mut calling: HashMap<Address, (usize, Address)> = HashMap::default();
+        for (index, tx) in transactions.enumerate() {
             let Some(function) = function(tx) else { continue };
+            let alike = self.alike.entry(function.1).or_default();
             let pattern = self.patterns.entry(function).or_default();
             let mut explained = false;
             for (position, argument) in arguments(tx) {
@@ -126,13 +139,16 @@ impl Hints {
                     let clashed = clash(before, index);
                     explained |= clashed;
                     pattern.learn(position, clashed);
+                    alike.learn(position, clashed);
                 }
             }
-            if let Some(before) = calling.insert(function.0, index)
+            if let Some((before, sender)) = calling.insert(function.0, (index, tx.sender))
                 && !explained
-                && transactions[before].sender != tx.sender
+                && sender != tx.sender
             {
-                pattern.learn(CONTRACT, clash(before, index));
+                let clashed = clash(before, index);
+                pattern.learn(CONTRACT, clashed);
+                alike.learn(CONTRACT, clashed);
             }
         }
     }
@@ -146,20 +162,23 @@ impl Hints {
             std::collections::hash_map::Entry::Occupied(entry) => sets.join(*entry.get(), index),
             std::collections::hash_map::Entry::Vacant(entry) => drop(entry.insert(index)),
         };
-        let mut pattern: (Function, Pattern) = Default::default();
+        let mut known: (Function, [Pattern; 2]) = Default::default();
         for (index, tx) in (0u32..).zip(transactions) {
             join(key(&tx.sender, None), index, &mut sets);
             let Some(function) = function(tx) else { continue };
-            if pattern.0 != function {
-                pattern = (function, self.patterns.get(&function).copied().unwrap_or_default());
+            if known.0 != function {
+                let own = self.patterns.get(&function).copied().unwrap_or_default();
+                let alike = self.alike.get(&function.1).copied().unwrap_or_default();
+                known = (function, [own, alike]);
             }
-            let (contract, pattern) = (&function.0, &pattern.1);
-            if pattern.joins(CONTRACT) {
+            let (contract, [own, alike]) = (&function.0, &known.1);
+            let joins = |feature| own.joins(feature).or_else(|| alike.joins(feature)).unwrap_or(feature != CONTRACT);
+            if joins(CONTRACT) {
                 join(key(contract, Some(contract)), index, &mut sets);
             }
             join(key(contract, Some(&tx.sender)), index, &mut sets);
             for (position, argument) in arguments(tx) {
-                if pattern.joins(position) {
+                if joins(position) {
                     join(key(contract, Some(&argument)), index, &mut sets);
                 }
             }
@@ -174,6 +193,21 @@ impl Hints {
         }
         Units::new(sets)
     }
+}
+
+/// Whether all that these transactions do follows from themselves, as long as their recipients have no code: value from
+/// one account to another. Who pays the fees is then in one unit with whoever pays it, so units share nothing but accounts
+/// that only grow.
+pub(super) fn are_plain(transactions: &[Recovered], beneficiary: &Address) -> bool {
+    transactions.iter().all(|Recovered { transaction, sender }| {
+        matches!(transaction.to(), TxKind::Call(_))
+            && transaction.input().is_empty()
+            // Nothing that is paid could be empty.
+            && !transaction.value().is_zero()
+            && transaction.authorizations().is_none()
+            && transaction.payload().is_none()
+            && sender != beneficiary
+    })
 }
 
 /// One number for an account, or for a holder within a contract. Two that fall together by chance cost time only.

@@ -81,12 +81,7 @@ fn same<T: Debug + PartialEq>(
     if parallel == sequential { Ok(()) } else { Err(difference(transaction, field, parallel, sequential)) }
 }
 
-fn difference(
-    transaction: Option<usize>,
-    field: &str,
-    parallel: &dyn Debug,
-    sequential: &dyn Debug,
-) -> ExecError {
+fn difference(transaction: Option<usize>, field: &str, parallel: &dyn Debug, sequential: &dyn Debug) -> ExecError {
     ExecError::Diverged(Box::new(Difference {
         transaction,
         field: field.to_owned(),
@@ -134,7 +129,11 @@ fn account_change(address: Address, ours: &AccountDiff, theirs: &AccountDiff) ->
             () if one.code_hash != two.code_hash => {
                 change(None, format!("code of {address}"), [one, two].map(|held| held.code_hash.to_string()))
             }
-            () => change(None, format!("existence of {address}"), [ours, theirs].map(|diff| diff.after.is_some().to_string())),
+            () => change(
+                None,
+                format!("existence of {address}"),
+                [ours, theirs].map(|diff| diff.after.is_some().to_string()),
+            ),
         };
     }
     let mut keys: Vec<U256> = ours.slots.iter().chain(&theirs.slots).map(|slot| slot.key).collect();

@@ -1,9 +1,13 @@
 //! What came of it: the diff of one transaction, read off the journal, and of everything, read off the arenas.
 
 use alloy_primitives::map::HashMap;
-use types::U256;
+use types::{Address, B256, Bytes, U256};
 
-use super::{Overlay, held::Held, journal::Undo};
+use super::{
+    AccountEntry, NO_SLOT, Overlay, SlotEntry,
+    held::{Codes, Held},
+    journal::Undo,
+};
 use crate::{AccountDiff, SlotDiff, StateDiff};
 
 impl Overlay<'_> {
@@ -39,37 +43,138 @@ impl Overlay<'_> {
 
     /// What everything since the overlay stood over its view has changed.
     pub fn diff(&self) -> StateDiff {
-        let mut sink = Sink::with_capacity(self, self.changed.len());
-        for account in self.by_address_order() {
-            let slots = self.own_slots(account).map(|slot| self.slot_diff(slot, self.slots[slot as usize].initial));
-            sink.push(account, self.accounts[account as usize].initial, slots.collect());
-        }
-        sink.finish()
+        StateDiff::beside(&[self.changes()], |order, account| order.iter().map(account).collect())
     }
 
-    /// The changed accounts, ascending by address.
-    fn by_address_order(&self) -> impl Iterator<Item = u32> {
+    /// The same, found but not yet copied.
+    pub fn changes(&self) -> Changes<'_> {
         // Numbers sort several times faster than addresses found by index: the first twelve bytes stand in front of the
         // index. That is the whole order unless somebody has ground out addresses alike in twelve bytes.
         let rank = |index: &u32| {
-            let address = &self.accounts[*index as usize].address;
             let mut bytes = [0; 16];
-            bytes[..12].copy_from_slice(&address[..12]);
+            bytes[..12].copy_from_slice(&self.accounts[*index as usize].address[..12]);
             bytes[12..].copy_from_slice(&index.to_be_bytes());
             u128::from_be_bytes(bytes)
         };
-        let mut ranks: Vec<u128> = self.changed.iter().map(rank).collect();
-        ranks.sort_unstable();
+        let changed = |index: &&u32| {
+            let entry = &self.accounts[**index as usize];
+            entry.initial != entry.current || self.own_slots(**index).any(|slot| self.slots[slot as usize].is_changed())
+        };
+        let mut order: Vec<u128> = self.changed.iter().filter(changed).map(rank).collect();
+        order.sort_unstable();
         let address = |rank: &u128| self.accounts[*rank as u32 as usize].address;
-        if ranks.windows(2).any(|pair| pair[0] >> 32 == pair[1] >> 32) {
-            ranks.sort_unstable_by_key(address);
+        if order.windows(2).any(|pair| pair[0] >> 32 == pair[1] >> 32) {
+            order.sort_unstable_by_key(address);
         }
-        ranks.into_iter().map(|rank| rank as u32)
+        Changes { accounts: &self.accounts, slots: &self.slots, codes: &self.codes, order }
     }
 
     fn slot_diff(&self, slot: u32, before: U256) -> SlotDiff {
         let slot = &self.slots[slot as usize];
         SlotDiff { key: slot.key, before, after: slot.current }
+    }
+}
+
+impl SlotEntry {
+    fn is_changed(&self) -> bool {
+        self.current != self.initial
+    }
+}
+
+/// What an overlay has changed, to be copied by any thread.
+pub struct Changes<'o> {
+    accounts: &'o [AccountEntry],
+    slots: &'o [SlotEntry],
+    codes: &'o Codes,
+    /// The changed accounts, ascending by address, each behind the first bytes of its address.
+    order: Vec<u128>,
+}
+
+/// A changed account among those of several overlays: whose, and which of that one's.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed {
+    overlay: u32,
+    account: u32,
+}
+
+impl Changes<'_> {
+    fn address(&self, account: u32) -> &Address {
+        &self.accounts[account as usize].address
+    }
+
+    fn account(&self, account: u32) -> AccountDiff {
+        let entry = &self.accounts[account as usize];
+        let mut slots = Vec::new();
+        let mut next = entry.first_slot;
+        while next != NO_SLOT {
+            let slot = &self.slots[next as usize];
+            if slot.is_changed() {
+                slots.push(SlotDiff { key: slot.key, before: slot.initial, after: slot.current });
+            }
+            next = slot.next;
+        }
+        slots.sort_unstable_by_key(|slot| slot.key);
+        AccountDiff { before: self.codes.account(&entry.initial), after: self.codes.account(&entry.current), slots }
+    }
+
+    fn news(&self) -> impl Iterator<Item = (B256, Bytes)> {
+        let entries = self.order.iter().map(|rank| &self.accounts[*rank as u32 as usize]);
+        entries.filter_map(|entry| self.codes.news(&entry.initial, &entry.current))
+    }
+}
+
+impl StateDiff {
+    /// What several overlays over the same view have changed whose transactions do not clash. `each` makes the list of
+    /// accounts: from every item of a list, in order, by a function; on as many threads as it likes.
+    pub fn beside<'o>(
+        all: &[Changes<'o>],
+        each: impl FnOnce(&[Changed], &(dyn Fn(&Changed) -> (Address, AccountDiff) + Sync)) -> Vec<(Address, AccountDiff)>,
+    ) -> Self {
+        let (firsts, followers) = in_line(all);
+        let account = |changed: &Changed| {
+            let own = |changed: &Changed| all[changed.overlay as usize].account(changed.account);
+            let address = *all[changed.overlay as usize].address(changed.account);
+            let others = followers.get(&(changed.overlay, changed.account)).into_iter().flatten();
+            (address, others.fold(own(changed), |sum, other| sum.beside(own(other))))
+        };
+        let accounts = each(&firsts, &account);
+        let mut codes: Vec<(B256, Bytes)> = all.iter().flat_map(Changes::news).collect();
+        codes.sort_unstable_by_key(|(hash, _)| *hash);
+        codes.dedup_by_key(|(hash, _)| *hash);
+        Self { accounts, codes }
+    }
+}
+
+type Followers = HashMap<(u32, u32), Vec<Changed>>;
+
+/// The changed accounts of all overlays, ascending by address; where several changed one, it stands for the first, and
+/// the others follow that one.
+fn in_line(all: &[Changes<'_>]) -> (Vec<Changed>, Followers) {
+    if let [alone] = all {
+        return (
+            alone.order.iter().map(|rank| Changed { overlay: 0, account: *rank as u32 }).collect(),
+            HashMap::default(),
+        );
+    }
+    let mut firsts: Vec<Changed> = Vec::with_capacity(all.iter().map(|changes| changes.order.len()).sum());
+    let mut followers = Followers::default();
+    let mut places = vec![0; all.len()];
+    let address = |changed: &Changed| all[changed.overlay as usize].address(changed.account);
+    loop {
+        let heads = all.iter().zip(&places).zip(0..).filter_map(|((changes, place), overlay)| {
+            changes.order.get(*place).map(|rank| (*rank, Changed { overlay, account: *rank as u32 }))
+        });
+        let least = heads.min_by(|(one, first), (two, second)| {
+            (one >> 32).cmp(&(two >> 32)).then_with(|| address(first).cmp(address(second)))
+        });
+        let Some((_, changed)) = least else { return (firsts, followers) };
+        places[changed.overlay as usize] += 1;
+        match firsts.last() {
+            Some(last) if address(last) == address(&changed) => {
+                followers.entry((last.overlay, last.account)).or_default().push(changed);
+            }
+            _ => firsts.push(changed),
+        }
     }
 }
 

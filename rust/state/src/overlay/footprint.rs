@@ -6,14 +6,15 @@
 //! until somebody looks at it.
 //!
 //! Two overlays over the same view whose transactions do not clash have done what one overlay would have done with all
-//! of them, in any order: [`Overlay::clashes`] tells, and `StateDiff::beside` joins what they changed. An entry for
+//! of them, in any order: [`Touched::clashes`] tells, and `StateDiff::beside` joins what they changed. An entry for
 //! something that was rolled back stays: whoever looked was led by what it saw.
 
 use std::{cell::RefCell, ops::Range};
 
+use alloy_primitives::map::{AddressHashMap, HashMap};
 use types::U256;
 
-use super::{AccountId, Overlay, SlotId, held::Held};
+use super::{AccountEntry, AccountId, NO_SLOT, Overlay, SlotEntry, SlotId, held::Held};
 
 /// What was done with an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,6 +208,59 @@ pub struct Clash {
     pub there: Place,
 }
 
+/// What the transactions of an overlay touched.
+#[derive(Clone, Copy)]
+pub struct Touched<'o> {
+    accounts: &'o [AccountEntry],
+    by_address: &'o AddressHashMap<u32>,
+    slots: &'o [SlotEntry],
+    by_slot: &'o HashMap<(u32, U256), u32>,
+    footprints: &'o Footprints,
+}
+
+impl Touched<'_> {
+    /// Where these transactions and those of `other`, over the same view, must stay in order: of all places here, the
+    /// `part`th of so many parts.
+    pub fn clashes(&self, other: &Self, part: usize, parts: usize) -> Vec<Clash> {
+        let share = |length: usize| length * part / parts..length * (part + 1) / parts;
+        let mut clashes = Vec::new();
+        for index in share(self.accounts.len()) {
+            let here = Place::Account(AccountId(index as u32));
+            let mine = self.footprints.touch(here);
+            let entry = &self.accounts[index];
+            // What was only looked up ahead.
+            if mine == Touch::default() && entry.first_slot == NO_SLOT {
+                continue;
+            }
+            let Some(&their) = other.by_address.get(&entry.address) else { continue };
+            let there = Place::Account(AccountId(their));
+            let theirs = other.footprints.touch(there);
+            let swept = mine.has(Touch::ALL_SLOTS)
+                && (theirs.has(Touch::ALL_SLOTS) || other.accounts[their as usize].first_slot != NO_SLOT)
+                || theirs.has(Touch::ALL_SLOTS) && entry.first_slot != NO_SLOT;
+            if mine.clashes(theirs) || swept {
+                clashes.push(Clash { here, there });
+            }
+        }
+        // Neighbours often belong to one account: which one of theirs that is.
+        let mut same = (u32::MAX, None);
+        for index in share(self.slots.len()) {
+            let slot = &self.slots[index];
+            if same.0 != slot.account {
+                let address = &self.accounts[slot.account as usize].address;
+                same = (slot.account, other.by_address.get(address).copied());
+            }
+            let Some(account) = same.1 else { continue };
+            let Some(&their) = other.by_slot.get(&(account, slot.key)) else { continue };
+            let (here, there) = (Place::Slot(SlotId(index as u32)), Place::Slot(SlotId(their)));
+            if self.footprints.touch(here).clashes(other.footprints.touch(there)) {
+                clashes.push(Clash { here, there });
+            }
+        }
+        clashes
+    }
+}
+
 impl Overlay<'_> {
     /// From here on footprints are kept, until [`Overlay::take_footprints`].
     pub fn track(&mut self) {
@@ -240,31 +294,10 @@ impl Overlay<'_> {
         self.tracker.take().expect("footprints are kept").into_inner().footprints
     }
 
-    /// Where this overlay's transactions and those of `other`, over the same view, must stay in order.
-    pub fn clashes(&self, mine: &Footprints, other: &Overlay<'_>, theirs: &Footprints) -> Vec<Clash> {
-        let mut clashes = Vec::new();
-        // Which account of theirs is which of mine.
-        let mut same = vec![None; self.accounts.len()];
-        for (index, entry) in self.accounts.iter().enumerate() {
-            let Some(&their) = other.by_address.get(&entry.address) else { continue };
-            same[index] = Some(their);
-            let (here, there) = (Place::Account(AccountId(index as u32)), Place::Account(AccountId(their)));
-            let (mine, theirs) = (mine.touch(here), theirs.touch(there));
-            let swept = mine.has(Touch::ALL_SLOTS) && (theirs.has(Touch::ALL_SLOTS) || other.has_slots(their))
-                || theirs.has(Touch::ALL_SLOTS) && self.has_slots(index as u32);
-            if mine.clashes(theirs) || swept {
-                clashes.push(Clash { here, there });
-            }
-        }
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Some(account) = same[slot.account as usize] else { continue };
-            let Some(&their) = other.by_slot.get(&(account, slot.key)) else { continue };
-            let (here, there) = (Place::Slot(SlotId(index as u32)), Place::Slot(SlotId(their)));
-            if mine.touch(here).clashes(theirs.touch(there)) {
-                clashes.push(Clash { here, there });
-            }
-        }
-        clashes
+    /// What its transactions touched, to be compared by any thread.
+    pub fn touched<'o>(&'o self, footprints: &'o Footprints) -> Touched<'o> {
+        let Self { accounts, by_address, slots, by_slot, .. } = self;
+        Touched { accounts, by_address, slots, by_slot, footprints }
     }
 
     /// Takes back what the transactions marked in `undone` did, and forgets their footprints. They must not clash with
@@ -312,10 +345,6 @@ impl Overlay<'_> {
                 entry.current = Held::NOTHING;
             }
         }
-    }
-
-    fn has_slots(&self, account: u32) -> bool {
-        self.own_slots(account).next().is_some()
     }
 
     fn held(&self, id: AccountId) -> U256 {

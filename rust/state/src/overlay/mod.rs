@@ -27,7 +27,8 @@ use footprint::Tracking;
 use held::{Codes, Held};
 use journal::Undo;
 
-pub use footprint::{Clash, Footprint, Footprints, Place, Touch};
+pub use diff::{Changed, Changes};
+pub use footprint::{Clash, Footprint, Footprints, Place, Touch, Touched};
 pub use journal::EmptyAccounts;
 
 /// No slot follows.

@@ -1,0 +1,138 @@
+"""Blocks on several cores, from Python: the same results, checked where asked, with the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from execlayer import Block, Chain
+from execlayer.config import load
+from execlayer.errors import (
+    ExecutionDiverged,
+    InternalError,
+    InvalidArgument,
+    InvalidConfig,
+    MalformedBlock,
+    UnknownBlock,
+)
+
+COUNTER = bytes.fromhex("600a600c600039600a6000f3" + "60005460010160005500")
+"""Deploys a contract that counts its calls in slot 0."""
+
+
+def payments(chain: Chain, count: int) -> Block:
+    """A block of payments by all accounts to all others."""
+    accounts = chain.accounts
+    for index in range(count):
+        sender = accounts[index % len(accounts)]
+        recipient = accounts[(index * 7 + 3) % len(accounts)]
+        chain.submit(sender.sign(recipient, 1 + index, nonce=chain.core.next_nonce(sender.address)))
+    return chain.mine()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("parallel", ["off", "on", "auto", True, False])
+def test_a_block_gives_the_same_however_it_is_executed(parallel: Any, threads: int) -> None:
+    chain = Chain.dev()
+    block = payments(chain, 80)
+    done = chain.execute(block, parallel=parallel, max_threads=threads, verify=True)
+    assert (done.state_root, done.lattice_hash) == (block.state_root, block.lattice)
+    assert [receipt.gas_used for receipt in done.receipts] == [21_000] * 80
+    stats = done.stats()
+    assert stats.parallel + stats.sequential == 80
+    if parallel in ("off", False):
+        assert stats.parallel == 0 and done.speedup is None
+    if stats.parallel:
+        assert done.speedup is not None and done.speedup > 0
+
+
+def test_chains_that_execute_differently_make_the_same_blocks() -> None:
+    hashes = set()
+    for settings in ({"parallel": "off"}, {"parallel": "on", "max_threads": 3, "verify": True}, {"parallel": True}):
+        chain = Chain.dev(**settings)
+        raw = [account.sign(chain.accounts[0], 5, nonce=0) for account in chain.accounts[1:]]
+        hashes.add(chain.mine(raw, timestamp=10**10).hash)
+        ran = chain.stats()
+        assert ran.parallel + ran.sequential == len(raw)
+        assert (ran.parallel > 0) == (settings["parallel"] != "off")
+        assert ran.blocks_verified == int("verify" in settings)
+    assert len(hashes) == 1
+
+
+def test_a_block_that_is_not_here_is_executed_and_not_kept() -> None:
+    ours, theirs = Chain.dev(), Chain.dev()
+    block = theirs.mine(timestamp=10**10)
+    assert ours.execute(block.raw).state_root == block.state_root
+    assert ours.execute(block).block == block
+    assert ours.head.number == 0
+    with pytest.raises(UnknownBlock):
+        ours.execute(block.hash)
+    with pytest.raises(MalformedBlock):
+        ours.execute(b"\xc0")
+
+
+def test_conflicts_name_what_is_hot_and_bound_the_speed() -> None:
+    chain = Chain.dev()
+    alice = chain.accounts[0]
+    counter = alice.transfer(None, data=COUNTER).contract_address
+    for sender in chain.accounts[:5]:
+        chain.submit(sender.sign(counter, gas_limit=60_000))
+    for sender in chain.accounts[5:]:
+        chain.submit(sender.sign("0x" + "77" * 20, 1))
+    done = chain.execute(chain.mine(), parallel="on", max_threads=2)
+    conflicts = done.conflicts
+    assert conflicts.hot == [(counter, 0, 4)] and conflicts.hot_accounts == [(counter, 4)]
+    assert conflicts.waiting == 4
+    assert conflicts.gas == sum(receipt.gas_used for receipt in done.receipts)
+    assert 0 < conflicts.critical_path < conflicts.gas
+    assert conflicts.speedup(1) == 1.0 <= conflicts.speedup(2) <= conflicts.speedup(1024)
+    assert conflicts.speedup(1024) == conflicts.gas / conflicts.critical_path
+    assert "waiting=4" in repr(conflicts) and "block=2" in repr(done)
+    for wrong in (0, -1, 1025, "many", 1.5):
+        with pytest.raises(InvalidArgument, match="workers"):
+            conflicts.speedup(wrong)  # type: ignore[arg-type]
+
+
+def test_figures_have_prometheus_names() -> None:
+    chain = Chain.dev(parallel="on", max_threads=2)
+    raw = [account.sign(chain.accounts[0], 1, nonce=0) for account in chain.accounts[1:]]
+    chain.mine(raw)
+    stats, figures = chain.stats(), chain.metrics()
+    assert (stats.blocks, stats.blocks_parallel, stats.parallel, stats.sequential) == (1, 1, 9, 0)
+    assert stats.units == 9 and stats.unit_mean == 1.0 and stats.seconds > 0
+    assert figures['execlayer_parallel_transactions_total{mode="parallel"}'] == 9
+    assert figures['execlayer_parallel_transactions_total{mode="sequential"}'] == 0
+    assert figures["execlayer_parallel_lost_seconds_total"] == stats.lost_seconds == 0
+    assert figures["execlayer_parallel_conflict_ratio"] == 0 and figures["execlayer_pool_pending"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("parallel", "fast"), ("parallel", 2), ("max_threads", 0), ("max_threads", 1025), ("verify", "yes")],
+)
+def test_what_cannot_be_chosen_is_named(name: str, value: Any) -> None:
+    with pytest.raises(InvalidArgument, match=name):
+        Chain.dev(**{name: value})
+    if name != "verify":
+        chain = Chain.dev()
+        with pytest.raises(InvalidArgument, match=name):
+            chain.execute(chain.mine(), **{name: value})
+
+
+def test_the_configuration_has_a_table_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[execution]\nparallel = "on"\nmax_threads = 3\nverify = true')
+    chosen = {"parallel": "on", "max_threads": 3, "verify": True}
+    settings = load(path).chain_settings()
+    assert {name: settings[name] for name in chosen} == chosen
+    assert Chain.dev(**settings).head.number == 0
+    path.write_text('[execution]\nparallel = "fast"')
+    with pytest.raises(InvalidConfig, match=r"execution\.parallel"):
+        load(path)
+
+
+def test_a_difference_is_a_bug_that_names_transaction_and_field() -> None:
+    assert issubclass(ExecutionDiverged, InternalError)
+    assert ExecutionDiverged.fields == ("transaction", "field", "parallel", "sequential")
