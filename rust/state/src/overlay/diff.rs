@@ -60,7 +60,8 @@ impl Overlay<'_> {
             let entry = &self.accounts[**index as usize];
             entry.initial != entry.current || self.own_slots(**index).any(|slot| self.slots[slot as usize].is_changed())
         };
-        let mut order: Vec<u128> = self.changed.iter().filter(changed).map(rank).collect();
+        let mut order: Vec<u128> = Vec::with_capacity(self.changed.len());
+        order.extend(self.changed.iter().filter(changed).map(rank));
         order.sort_unstable();
         let address = |rank: &u128| self.accounts[*rank as u32 as usize].address;
         if order.windows(2).any(|pair| pair[0] >> 32 == pair[1] >> 32) {
