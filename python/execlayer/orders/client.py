@@ -66,13 +66,10 @@ class SignalClient:
             frames = [one.to_frame(self._header(wants_ack=False), self._auth) for one in signals]
             await self._write(b"".join(frames))
 
-    async def results(self, after: int = 0) -> AsyncIterator[Report]:
+    def results(self, after: int = 0) -> Reports:
         """Updates and results of all orders, after a sequence, until the connection ends. Each is acknowledged when the
         next one is asked for; what was not comes again on the next connection."""
-        await self._acknowledge(after)
-        async for one in self._take:
-            yield one
-            await self._acknowledge(one.sequence)
+        return Reports(self, after)
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -140,6 +137,26 @@ class SignalClient:
 
     def _gone(self, reason: str) -> EngineGone:
         return EngineGone(f"the engine at {self.address} is gone: {reason}", address=self.address, reason=reason)
+
+
+class Reports:
+    """What an engine tells, one after the other. Whoever has enough just stops: there is nothing to close."""
+
+    def __init__(self, client: SignalClient, after: int) -> None:
+        self._client = client
+        self._last = after
+
+    def __aiter__(self) -> Reports:
+        return self
+
+    async def __anext__(self) -> Report:
+        await self._client._acknowledge(self._last)
+        try:
+            found = await self._client._take.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
+        self._last = found.sequence
+        return found
 
 
 @asynccontextmanager
