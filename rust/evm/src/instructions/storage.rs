@@ -1,6 +1,6 @@
 //! Slots that last, slots that last for the transaction, and logs.
 
-use types::{B256, Log, U256};
+use types::{B256, Bytes, Log, U256};
 
 use crate::{
     frame::{Frame, Machine},
@@ -103,7 +103,8 @@ pub(super) fn log<const N: usize>(frame: &mut Frame, machine: &mut Machine<'_, '
     frame.forbid_static()?;
     let size = length(size)?;
     frame.charge((size as u64).saturating_mul(machine.schedule().log_byte))?;
-    let data = frame.read(machine, offset, U256::from(size))?;
+    let offset = frame.reach(machine, offset, size)?;
+    let data = Bytes::copy_from_slice(frame.memory.slice(offset, size));
     let topics = topics.iter().map(|topic| B256::from(*topic)).collect();
     machine.overlay.log(Log::new_unchecked(frame.message.target, topics, data));
     Ok(())
