@@ -10,7 +10,17 @@ import pytest
 import trio
 
 from execlayer import Transaction
-from execlayer.orders import EngineGone, Hop, OrderEngine, SignalRefused, open_client
+from execlayer.errors import SenderInUse
+from execlayer.orders import (
+    ContractNotFound,
+    EngineGone,
+    Hop,
+    OrderEngine,
+    OrderSettings,
+    SignalRefused,
+    open_client,
+)
+from execlayer.orders.control import NotRunning, Refused, ask
 from execlayer.testing import Drop, Status
 from execlayer.testing.chainlab import LabRules, open_chainlab
 from execlayer.testing.market import Market
@@ -19,6 +29,7 @@ from execlayer.upstream import Client, Endpoint
 from .nodes import KINDS, DevNode, dev_keys, running
 from .packages import INSTALL_SECONDS
 from .test_market import AMOUNT
+from .test_order_tutorial import free_port
 from .trading import Desk, open_trading
 
 pytestmark = pytest.mark.timeout(INSTALL_SECONDS + 120)
@@ -300,6 +311,54 @@ async def test_the_way_from_signal_to_profit_is_the_same_on_other_nodes(
                 assert answer.status is not None
                 await desk.until(answer.status.order_id, "confirmed", mine=True)
                 assert await desk.earned() == signal.expected_profit
+
+
+async def test_a_second_engine_with_the_same_key_is_refused_and_the_first_goes_on(desk: Desk) -> None:
+    async with desk.running() as engine:
+        journal = {"dir": desk.folder / "another", "locks": desk.folder / "locks"}
+        second = OrderEngine(desk.settings(journal=journal), dev_keys()[1:2])
+        with pytest.raises(SenderInUse) as refused:
+            await second.run()
+        assert refused.value.sender == dev_keys()[1].address
+        answer = await engine.submit(await desk.signal())
+        assert answer.status is not None
+        await desk.until(answer.status.order_id, "confirmed", mine=True)
+
+
+async def test_an_engine_does_not_start_without_its_contract(desk: Desk) -> None:
+    tree = desk.settings().model_dump()
+    nowhere = OrderSettings.model_validate({**tree, "contract": "0x" + "77" * 20})
+    other = OrderSettings.model_validate({**tree, "contract_code_hash": "0x" + "77" * 32})
+    for settings, reason in ((nowhere, "no code"), (other, "hashes to")):
+        with pytest.RaisesGroup(ContractNotFound, flatten_subgroups=True) as refused:
+            await OrderEngine(settings, dev_keys()[1:2]).run()
+        assert reason in str(refused.value.exceptions[0])
+
+
+async def test_a_running_engine_is_asked_and_told_and_shows_its_figures(desk: Desk) -> None:
+    port = free_port()
+    settings = desk.settings(protocol={"metrics": f"127.0.0.1:{port}"})
+    async with desk.running(settings) as engine:
+        answer = await engine.submit(await desk.signal())
+        assert answer.status is not None
+        [order] = await ask(settings.control, do="orders")
+        assert (order["order_id"], order["signal_id"]) == (answer.status.order_id, 1)
+        await ask(settings.control, do="cancel", order=order["order_id"])
+        report = await desk.until(order["order_id"], "closed", mine=True)
+        assert report.status is not None and report.status.failure == "Cancelled"
+        told = await ask(settings.control, do="status")
+        assert (told["orders_failed"], told["recent_failures"][0]["failure"]) == (1, "Cancelled")
+        for wrong in ({"do": "explode"}, {"do": "cancel"}, {"do": "thaw", "sender": "0x12"}):
+            with pytest.raises(Refused):
+                await ask(settings.control, **wrong)
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            page = b""
+            while data := await stream.receive_some():
+                page += bytes(data)
+        assert page.startswith(b"HTTP/1.1 200 OK") and b"execlayer_orders_failed_total 1" in page
+    with pytest.raises(NotRunning):
+        await ask(settings.control, do="status")
 
 
 async def test_an_engine_stops_in_order(desk: Desk) -> None:

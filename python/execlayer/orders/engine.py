@@ -165,6 +165,8 @@ class OrderEngine:
                 if self._broken is None:
                     await trio.to_thread.run_sync(keeper.close)
             self._core_or_none = None
+            # The senders are free when the core is gone; a traceback would hold it for as long as somebody looks at it.
+            del core, keeper
 
     def stop(self) -> None:
         """Ends it in order: no more signals; what is not signed is refused, what is out is watched for a while."""
