@@ -39,7 +39,12 @@ __all__ = [
     "Transactions",
     "__version__",
     "blocktest",
+    "decode_frame",
+    "encode_cancel",
+    "encode_heartbeat",
+    "encode_signal",
     "export_blocks",
+    "frame_length",
     "import_blocks",
     "keccak256",
     "order_states",
@@ -642,6 +647,54 @@ def order_transitions() -> list[tuple[str, list[str], str, str]]: ...
 _Outputs = list[tuple[Any, ...]]
 _Clock = tuple[int, int]
 
+# Source, sequence, Unix nanoseconds, whether an answer is wanted, whether it is a test.
+_Envelope = tuple[int, int, int, bool, bool]
+
+def encode_signal(
+    envelope: _Envelope,
+    *,
+    signal_id: int,
+    created_unix_ns: int,
+    chain_id: int,
+    expected_profit: int,
+    expected_profit_wei: int,
+    required_capital: int,
+    profit_token: str | bytes,
+    pools: Sequence[str | bytes],
+    tokens: Sequence[str | bytes],
+    amounts: Sequence[int],
+    state_block: int,
+    strategy_id: int = 0,
+    action: str = "flash_swap",
+    channel: str = "default",
+    gas_estimate: int = 0,
+    slippage_bps: int | None = None,
+    tip_share_bps: int | None = None,
+    max_fee: int | None = None,
+    max_priority: int | None = None,
+    valid_until_block: int | None = None,
+    valid_until_ns: int | None = None,
+    confidence_bps: int = 0,
+    contract: str | bytes | None = None,
+    hops: Sequence[tuple[int, bool, int]] | None = None,
+    raw_call: bytes | None = None,
+    lender: tuple[str | bytes, int, int] | None = None,
+    trace: bytes | None = None,
+    auth: tuple[int, bytes] | None = None,
+) -> bytes: ...
+def encode_cancel(
+    envelope: _Envelope,
+    *,
+    signal_id: int,
+    created_unix_ns: int,
+    chain_id: int,
+    strategy_id: int = 0,
+    auth: tuple[int, bytes] | None = None,
+) -> bytes: ...
+def encode_heartbeat(envelope: _Envelope, *, auth: tuple[int, bytes] | None = None) -> bytes: ...
+def frame_length(data: bytes) -> int | None: ...
+def decode_frame(frame: bytes) -> dict[str, Any]: ...
+
 @final
 class OrderEngine:
     def __new__(
@@ -653,7 +706,7 @@ class OrderEngine:
         contract: str | bytes,
         recipient: str | bytes,
         keys: Sequence[Key],
-        endpoints: Sequence[tuple[str, str, list[str], bool, bool]],
+        endpoints: Sequence[tuple[bytes, bool, str | None] | tuple[str, str, list[str], bool, bool]],
         settings: dict[str, Any] | None = None,
         allowed: Sequence[str | bytes] | None = None,
         prices: dict[str, int] | None = None,
@@ -670,13 +723,18 @@ class OrderEngine:
     def frames(self, clock: _Clock, frames: Sequence[bytes], trusted: bool) -> tuple[_Outputs, list[bytes | None]]: ...
     def written(self, clock: _Clock, request: int) -> _Outputs: ...
     def replied(self, clock: _Clock, request: int, status: int | None, body: bytes) -> _Outputs: ...
+    def join(self, endpoint: int, requests: Sequence[bytes]) -> bytes: ...
+    def replied_all(self, clock: _Clock, requests: Sequence[int], status: int | None, body: bytes) -> _Outputs: ...
     def head(self, clock: _Clock, header: tuple[int, str, str, int, int, int, int]) -> _Outputs: ...
     def receipts(self, clock: _Clock, block: str | bytes, body: bytes) -> _Outputs | None: ...
+    def looked_up(self, clock: _Clock, sender: str | bytes, nonce: int, body: bytes | None) -> _Outputs | None: ...
     def finalized(self, clock: _Clock, number: int, block: str | bytes) -> _Outputs: ...
     def account(
         self, clock: _Clock, sender: str | bytes, nonce: int, balance: int, block: tuple[int, str]
     ) -> _Outputs: ...
     def tip(self, clock: _Clock, wei: int) -> _Outputs: ...
+    def simulate_on(self, chain: Chain) -> None: ...
+    def simulation(self, clock: _Clock, order_id: int, body: bytes) -> _Outputs | None: ...
     def simulated(self, clock: _Clock, order_id: int, gas: int | None, revert: bytes = ...) -> _Outputs: ...
     def endpoint(self, clock: _Clock, endpoint: int, up: bool) -> _Outputs: ...
     def absent(self, clock: _Clock, order_id: int) -> _Outputs: ...

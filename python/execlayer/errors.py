@@ -917,6 +917,27 @@ class JournalStopped(JournalError):
     """It could not be written before, and the engine has stopped."""
 
 
+class OrderNotFound(ExeclayerError, LookupError):
+    """The engine keeps no order of this number."""
+
+    order_id: int
+
+
+class StateTransitionError(ExeclayerError):
+    """An order can't take this step where it is, and stays there."""
+
+    current: str
+    attempted: str
+    order_id: int
+
+
+class FrameRefused(ExeclayerError, ValueError):
+    """Bytes are no frame of the wire protocol: its code, and the byte where that was seen."""
+
+    code: int
+    offset: int
+
+
 # ---- tools ----------------------------------------------------------------------------------------------------------
 
 

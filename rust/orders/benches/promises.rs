@@ -20,6 +20,7 @@ const SENDERS: u64 = 1250;
 const ORDERS: usize = 20_000;
 const BATCH: usize = 100;
 const SECOND_NS: u64 = 1_000_000_000;
+const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: localhost:8545\r\nContent-Type: application/json\r\nContent-Length: ";
 
 fn config(senders: Vec<Address>) -> Config {
     Config {
@@ -74,7 +75,7 @@ fn engine(folder: &std::path::Path) -> (Engine, Now) {
     let mut signer = MemorySigner::new();
     let senders = (1..=SENDERS).map(|secret| signer.add(&B256::from(U256::from(secret))).expect("a small key"));
     let config = config(senders.collect());
-    let wiring = Wiring { framings: vec![Framing::http("localhost:8545", "/", &[])], identity: None };
+    let wiring = Wiring { framings: vec![Framing::Http(HEAD.to_vec())], identity: None };
     let senders = config.senders.clone();
     let auth = AuthKeys::default();
     let mut engine =
@@ -182,6 +183,6 @@ fn reopened(folder: &std::path::Path) -> Engine {
     let mut signer = MemorySigner::new();
     let senders = (1..=SENDERS).map(|secret| signer.add(&B256::from(U256::from(secret))).expect("a small key"));
     let config = config(senders.collect());
-    let wiring = Wiring { framings: vec![Framing::http("localhost:8545", "/", &[])], identity: None };
+    let wiring = Wiring { framings: vec![Framing::Http(HEAD.to_vec())], identity: None };
     Engine::open(folder, SEGMENT_BYTES, config, wiring, Box::new(signer), AuthKeys::default()).expect("its own journal")
 }

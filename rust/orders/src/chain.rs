@@ -40,6 +40,8 @@ pub struct Turn {
     pub joined: Vec<(u64, B256)>,
     /// A header that is needed before the head can be linked.
     pub wanted: Option<B256>,
+    /// Nothing in common with what was known: there are blocks in between that nobody read.
+    pub gap: bool,
 }
 
 /// The newest headers.
@@ -111,12 +113,13 @@ impl Ring {
 
     fn turn_to(&mut self, target: Head) -> Turn {
         let lowest = target.number.saturating_sub(RING - 1);
-        let (mut joined, mut at) = (Vec::new(), target);
+        let (mut joined, mut at, mut gap) = (Vec::new(), target, false);
         while !self.is_canonical(at.number, &at.hash) {
             joined.push((at.number, at.hash));
             let first = self.canonical.is_empty() || at.number == 0;
             // Nothing in common within the ring: a new start, after a very long absence.
             if first || at.number == lowest {
+                gap = !first;
                 break;
             }
             match self.known.get(&at.parent) {
@@ -128,7 +131,7 @@ impl Ring {
         let left: Vec<_> = self.canonical.split_off(&fork).into_iter().collect();
         joined.reverse();
         self.canonical.extend(joined.iter().copied());
-        Turn { left, joined, wanted: None }
+        Turn { left, joined, wanted: None, gap }
     }
 
     fn forget(&mut self) {

@@ -37,8 +37,12 @@ numbered! {
     Relay {
         /// None at all: a public node.
         None = 0,
-        /// Bundles with `replacementUuid` and `eth_cancelBundle`.
+        /// Bundles with `replacementUuid`, taken back by `eth_cancelBundle`.
         Flashbots = 1,
+        /// Bundles with `replacementUuid`, taken back by an empty one of the same name.
+        Replacing = 2,
+        /// `eth_sendPrivateTransaction` for all blocks at once, taken back by its hash.
+        Transaction = 3,
     }
 }
 
@@ -89,6 +93,8 @@ pub struct Config {
     pub channel: Channel,
     pub private_timeout_ns: u64,
     pub private_max_blocks: u64,
+    /// Builders that relays are asked to share bundles with.
+    pub builders: Vec<String>,
     pub fallback_gas_bps: u64,
     pub fallback_public: bool,
     pub fanout: u16,
@@ -142,6 +148,7 @@ impl Config {
             channel: Channel::Hybrid,
             private_timeout_ns: SECOND,
             private_max_blocks: 3,
+            builders: Vec::new(),
             fallback_gas_bps: 11_000,
             fallback_public: true,
             fanout: 2,
@@ -176,7 +183,7 @@ stored! {
         max_concurrent_orders, default_gas_limit, max_gas_price, confirmation_blocks, retry_attempts,
         signal_max_age_ns, submission_deadline_ns, confirmation_deadline_ns, slippage_bps, net_ratio_bps,
         min_net_profit_wei, gas_buffer_pct, max_state_lag, presim, conflict, retention_ns, retention_max, channel,
-        private_timeout_ns, private_max_blocks, fallback_gas_bps, fallback_public, fanout, min_priority_fee,
+        private_timeout_ns, private_max_blocks, builders, fallback_gas_bps, fallback_public, fanout, min_priority_fee,
         price_trigger_pct, after_blocks, lane_depth, private_sharing, gap_fill_ns, max_order_value_wei, max_capital,
         max_gas_per_hour, max_loss_per_hour_wei, max_failures_in_row, max_keys, max_results, require_auth,
     }

@@ -15,8 +15,9 @@ use types::{Address, B256, Signature, Transaction};
 use crate::{
     build::Wiring,
     config::Config,
-    core::{Core, Input, Note, Now, Output},
+    core::{Core, Input, Note, Now, Output, Want},
     journal::{Entry, Journal, JournalError, Record, Snapshot, Syncer},
+    presim::{Simulation, Simulator},
     sign::{Signer, WalletInaccessible},
     wire::{AuthKeys, ErrorInfo, Frame, Header, Message, Report, WireError},
 };
@@ -35,6 +36,7 @@ pub struct Engine {
     core: Core,
     journal: Journal,
     auth: AuthKeys,
+    simulator: Option<Box<dyn Simulator>>,
     stopped: bool,
 }
 
@@ -73,7 +75,7 @@ impl Engine {
         journal.flush()?;
         // What a crash kept from being handed out is asked for again by `Restarted`.
         engine_core.take_outputs();
-        let mut engine = Self { core: engine_core, journal, auth, stopped: false };
+        let mut engine = Self { core: engine_core, journal, auth, simulator: None, stopped: false };
         if fresh || *engine.core.config() != config {
             engine.step(Now { mono_ns, wall_ns: 0 }, Input::Configured { config: Box::new(config) })?;
         }
@@ -92,7 +94,12 @@ impl Engine {
 
     /// Takes one thing that happened; gives what has to be done, after it was written.
     pub fn step(&mut self, now: Now, input: Input) -> Result<Vec<Output>, JournalError> {
-        self.decide(now, input);
+        self.steps(now, [input])
+    }
+
+    /// Takes several things that happened at once, with one write for all of them.
+    pub fn steps(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Output>, JournalError> {
+        inputs.into_iter().for_each(|input| self.decide(now, input));
         self.release()
     }
 
@@ -149,6 +156,26 @@ impl Engine {
         for note in self.core.take_notes() {
             self.journal.add(now.mono_ns, &Entry::Note(note));
         }
+        // What a simulation lets through may ask for the next one.
+        while let Some((order_id, simulation)) = self.simulate() {
+            self.decide(now, Input::Simulated { order_id, simulation });
+        }
+    }
+
+    /// The answer to the first simulation that is wanted and can be had here.
+    fn simulate(&mut self) -> Option<(u64, Simulation)> {
+        let simulator = self.simulator.as_mut()?;
+        let tried = |want: &Want| match want {
+            Want::Simulate { order_id, trial, after, .. } => Some((*order_id, simulator.simulate(trial, after)?)),
+            _ => None,
+        };
+        let (order_id, tried) = self.core.answer_want(tried)?;
+        Some((order_id, self.core.simulation(order_id, tried)?))
+    }
+
+    /// Has simulations answered here, as far as that can be done.
+    pub fn simulate_on(&mut self, simulator: Box<dyn Simulator>) {
+        self.simulator = Some(simulator);
     }
 
     fn release(&mut self) -> Result<Vec<Output>, JournalError> {
@@ -170,6 +197,11 @@ impl Engine {
         let header = Header { kind: 0, flags: 0, sequence, sent_unix_ns: now.wall_ns, source_id };
         let report = Report { error: Some(ErrorInfo::new(error.code as u16, error.to_string())), ..Report::default() };
         Message::Nack(report).encode(&header, None)
+    }
+
+    /// One request for several of an endpoint's.
+    pub fn join(&self, endpoint: u16, requests: &[&[u8]]) -> Vec<u8> {
+        self.core.wiring().framing(endpoint).join(requests)
     }
 
     /// Syncs what was written so far, from any thread.

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod lanes;
 pub mod order;
 pub mod outbox;
+pub mod presim;
 pub mod receipts;
 pub mod replies;
 pub mod sign;
@@ -27,7 +28,8 @@ pub mod window;
 pub mod wire;
 
 pub use config::Config;
-pub use core::{Alert, Core, Input, Note, Now, Output, Simulation, Want};
+pub use core::{Alert, Core, Found, Input, Note, Now, Output, Want};
 pub use engine::Engine;
 pub use failure::FailureCode;
-pub use states::{Event, State, StateTransitionError, Sub};
+pub use presim::Simulation;
+pub use states::{Event, OrderError, State, StateTransitionError, Sub};

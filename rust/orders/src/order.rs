@@ -5,6 +5,7 @@ use types::{Address, B256};
 use crate::{
     failure::FailureCode,
     fees::Offer,
+    presim::Passed,
     states::{Event, State, StateTransitionError, Sub, next},
     stored::stored,
     window::Key,
@@ -25,6 +26,8 @@ pub struct Slot {
 pub struct Attempt {
     /// Keccak-256 of its bytes.
     pub hash: B256,
+    /// The slot it takes: an order gets another one only after the chain has settled its first.
+    pub slot: Slot,
     /// What it is to its order.
     pub kind: AttemptKind,
     /// Which way it goes: public or private.
@@ -53,13 +56,13 @@ pub struct Attempt {
 
 impl Attempt {
     /// As it stands in reports.
-    pub fn reference(&self, sender: Address, nonce: u64) -> TxRef {
+    pub fn reference(&self, sender: Address) -> TxRef {
         TxRef {
             hash: self.hash,
             sender,
             kind: self.kind,
             channel: self.channel,
-            nonce,
+            nonce: self.slot.nonce,
             max_fee: self.offer.max_fee,
             max_priority: self.offer.tip,
             gas_limit: self.gas_limit,
@@ -179,6 +182,8 @@ pub struct Order {
     pub inclusion: Option<Inclusion>,
     /// Its time with the builders.
     pub bidding: Option<Bidding>,
+    /// The newest simulation that it passed.
+    pub passed: Option<Passed>,
     /// Fills that count, one for each canonical inclusion.
     pub fills: Vec<Fill>,
     /// What it made, in wei: the sum of all its fills.
@@ -230,7 +235,7 @@ stored! {
     Slot { lane, nonce }
     Offer { max_fee, tip }
     Attempt {
-        hash, kind, channel, offer, gas_limit, market, block, target_block, raw, open, accepted, ambiguous, refusal,
+        hash, slot, kind, channel, offer, gas_limit, market, block, target_block, raw, open, accepted, ambiguous, refusal,
     }
     Inclusion { block, block_hash, attempt, success }
     Bidding { last_block, acknowledged }
@@ -243,6 +248,6 @@ stored! {
         id, key, sub, failure, reason, revert, flags, reports, action, channel, created_ns, received_wall_ns,
         received_ns, expected_profit, expected_wei, min_profit, capital, gas_estimate, gas_limit, fee_bound, offer,
         state_block, valid_until_block, contract, profit_token, pools, tokens, input, slot, attempts, replacements,
-        resends, inclusion, bidding, fills, ledger, history, cancel_for, trace,
+        resends, inclusion, bidding, passed, fills, ledger, history, cancel_for, trace,
     }
 }

@@ -6,7 +6,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 use types::{Address, B256, Bytes};
 
-use crate::chain::{Log, Receipt};
+use crate::{
+    chain::{Log, Receipt},
+    core::Found,
+};
 
 /// Why an answer holds no receipts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +29,7 @@ struct Answer {
 struct Theirs {
     transaction_hash: B256,
     block_hash: B256,
+    block_number: Option<Quantity>,
     transaction_index: Quantity,
     status: Quantity,
     gas_used: Quantity,
@@ -44,7 +48,7 @@ struct TheirLog {
 
 /// A number in hex with `0x`.
 #[derive(Clone, Copy)]
-struct Quantity(u64);
+pub(crate) struct Quantity(pub(crate) u64);
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -76,6 +80,19 @@ pub fn read(body: &[u8], block: &B256) -> Result<Vec<Receipt>, NoReceipts> {
         return Err(NoReceipts { reason: format!("a receipt is of block {}", other.block_hash) });
     }
     Ok(theirs.into_iter().map(Theirs::into_ours).collect())
+}
+
+#[derive(Deserialize)]
+struct One {
+    result: Option<Theirs>,
+}
+
+/// What `eth_getTransactionReceipt` answered: where the transaction is, and what the block says of it.
+pub fn read_one(body: &[u8]) -> Result<Found, NoReceipts> {
+    let answer: One = serde_json::from_slice(body).map_err(|error| NoReceipts { reason: error.to_string() })?;
+    let theirs = answer.result.ok_or_else(|| NoReceipts { reason: "the answer has no result".to_owned() })?;
+    let number = theirs.block_number.ok_or_else(|| NoReceipts { reason: "no block number".to_owned() })?.0;
+    Ok(Found { number, block: theirs.block_hash, receipt: theirs.into_ours() })
 }
 
 impl Theirs {
@@ -141,6 +158,16 @@ mod tests {
         }
         let wrong = body(&block).replace("0x5208", "0x1ffffffffffffffff");
         assert!(read(wrong.as_bytes(), &block).is_err());
+    }
+
+    #[test]
+    fn a_receipt_alone_says_where_it_is() {
+        let block = B256::repeat_byte(1);
+        let list = body(&block).replace(r#""result":["#, r#""result":"#).replace("}]}]}", "}]}}");
+        let one = list.replace(r#""transactionIndex""#, r#""blockNumber":"0x7","transactionIndex""#);
+        let found = read_one(one.as_bytes()).unwrap();
+        assert_eq!((found.number, found.block, found.receipt.gas_used), (7, block, 21_000));
+        assert!(read_one(list.as_bytes()).is_err() && read_one(br#"{"result":null}"#).is_err());
     }
 
     proptest! {

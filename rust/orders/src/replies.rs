@@ -1,6 +1,8 @@
 //! What a node's or relay's reply means. Clients word the same cause differently, so this is a table of patterns; what no
 //! pattern matches is ambiguous, and nothing ambiguous ever frees a slot.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use types::B256;
@@ -225,6 +227,32 @@ pub fn verdict(answer: Answer<'_>, sent: &B256) -> Verdict {
     }
 }
 
+#[derive(Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
+/// What the answer to a batch means for each of its requests: a number and what it sent. What the answer does not tell
+/// apart decides nothing.
+pub fn verdicts(answer: Answer<'_>, sent: &[(u64, B256)]) -> Vec<Verdict> {
+    let whole = match verdict(answer, &B256::ZERO) {
+        busy @ Verdict::Refused { class: Class::BackOff, .. } => busy,
+        Verdict::Refused { text, .. } => refused(Class::Ambiguous, 0, &text),
+        _ => refused(Class::Ambiguous, 0, "one answer to a batch"),
+    };
+    let parts: Vec<&RawValue> = match answer {
+        Answer::Body(body) => serde_json::from_slice(body).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let by_id: HashMap<u64, &RawValue> =
+        parts.iter().filter_map(|part| Some((serde_json::from_str::<Numbered>(part.get()).ok()?.id, *part))).collect();
+    let one = |(id, hash): &(u64, B256)| match by_id.get(id) {
+        Some(part) => verdict(Answer::Body(part.get().as_bytes()), hash),
+        None => whole.clone(),
+    };
+    sent.iter().map(one).collect()
+}
+
 stored_number!(Class: u8);
 stored_choice! {
     Verdict {
@@ -311,6 +339,26 @@ mod tests {
         assert_eq!(verdict(Answer::Body(bundle.as_bytes()), &sent), Verdict::Bundled { hash: sent });
         let low = br#"{"error":{"code":-32000,"message":"nonce too low"}}"#;
         assert!(matches!(verdict(Answer::Status(400, low), &sent), Verdict::Refused { class: Class::Settle, .. }));
+    }
+
+    #[test]
+    fn a_batch_is_answered_in_any_order_and_what_is_missing_is_ambiguous() {
+        let hashes: Vec<_> = (1..=4).map(|id| (id, B256::repeat_byte(id as u8))).collect();
+        let body = format!(
+            r#"[{{"id":3,"error":{{"code":-32000,"message":"nonce too low"}}}},{{"id":1,"result":"{}"}},{{"id":4,"result":"{}"}}]"#,
+            hashes[0].1, hashes[0].1,
+        );
+        let class = |verdict: &Verdict| match verdict {
+            Verdict::Refused { class, .. } => Some(*class),
+            _ => None,
+        };
+        let all = |answer| verdicts(answer, &hashes).iter().map(class).collect::<Vec<_>>();
+        let ambiguous = Some(Class::Ambiguous);
+        assert_eq!(all(Answer::Body(body.as_bytes())), [None, ambiguous, Some(Class::Settle), ambiguous]);
+        assert_eq!(all(Answer::Nothing("timeout")), [ambiguous; 4]);
+        assert_eq!(all(Answer::Status(429, b"")), [Some(Class::BackOff); 4]);
+        let whole = br#"{"id":null,"error":{"code":-32600,"message":"invalid sender"}}"#;
+        assert_eq!(all(Answer::Body(whole)), [ambiguous; 4], "one error for all refuses none of them for good");
     }
 
     proptest! {

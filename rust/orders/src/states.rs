@@ -179,9 +179,16 @@ table! {
     WindowClosed "window_closed": Intent | Sent | Ambiguous | InRelay | Unseen | Replacing | Cancelling | Orphaned => Closed, "no builder included it, and there is no public leg";
 }
 
+impl Event {
+    /// Its name in tables and in Python.
+    pub const fn name(self) -> &'static str {
+        TABLE[self as usize].name
+    }
+}
+
 /// An event that no row allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("order {order_id} is {}/{} and can't take event {attempted:?}", current.state().name(), current.name())]
+#[error("order {order_id} is {}/{} and can't take event {}", current.state().name(), current.name(), attempted.name())]
 pub struct StateTransitionError {
     /// Where the order is, and stays.
     pub current: Sub,
@@ -189,6 +196,20 @@ pub struct StateTransitionError {
     pub attempted: Event,
     /// Which order.
     pub order_id: u64,
+}
+
+/// Why an order can't be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// It is none, or so old that only the journal knows it.
+    #[error("order {order_id} is not known")]
+    NotFound {
+        /// What was asked for.
+        order_id: u64,
+    },
+    /// Not where it is now.
+    #[error(transparent)]
+    Transition(#[from] StateTransitionError),
 }
 
 /// Where an event leads from here; None where no row allows it.

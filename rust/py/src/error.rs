@@ -29,7 +29,7 @@ use chain::{
     transition::TransitionError,
     types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
 };
-use orders::journal::JournalError;
+use orders::{OrderError, StateTransitionError, journal::JournalError, wire::WireError};
 use pyo3::{
     prelude::*,
     sync::PyOnceLock,
@@ -194,6 +194,9 @@ attributes! {
     Field: value, py => Ok(value.name().into_pyobject(py)?.into_any());
     BlockRef: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     BlockId: value, py => Ok(value.hash.to_string().into_pyobject(py)?.into_any());
+    orders::Sub: value, py => Ok(value.name().into_pyobject(py)?.into_any());
+    orders::Event: value, py => Ok(value.name().into_pyobject(py)?.into_any());
+    orders::wire::WireCode: value, py => Ok((*value as u16).into_pyobject(py)?.into_any());
     rlp::Error: value, py => Ok(value.to_string().into_pyobject(py)?.into_any());
     Option<usize>: value, py => Ok(value.into_pyobject(py)?.into_any());
     // A reason inside a reason is an exception as an attribute.
@@ -393,6 +396,17 @@ reasons! {
         JournalError::NoConfiguration { seq } => JournalUnconfigured(seq),
         JournalError::SenderInUse { sender, chain_id } => SenderInUse(sender, chain_id),
         JournalError::Stopped => JournalStopped(),
+    }
+    OrderError {
+        OrderError::NotFound { order_id } => OrderNotFound(order_id),
+    } => {
+        OrderError::Transition(inner) => inner,
+    }
+    StateTransitionError {
+        StateTransitionError { current, attempted, order_id } => StateTransitionError(current, attempted, order_id),
+    }
+    WireError {
+        WireError { code, offset } => FrameRefused(code, offset),
     }
     LedgerError {
         LedgerError::InUse { path, pid } => StoreInUse(path, pid),

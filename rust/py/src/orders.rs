@@ -15,9 +15,10 @@ use orders::{
     chain::Head,
     config::{Conflict, Endpoint, Presim, Relay},
     journal::{JournalError, SEGMENT_BYTES, SenderLocks, Snapshot},
-    replies::{Answer, verdict},
+    presim::{self, Trial},
+    replies::{Answer, verdict, verdicts},
     sign::MemorySigner,
-    states::TABLE,
+    states::{Event, TABLE},
     wire::{AuthKey, AuthKeys, Channel},
 };
 use pyo3::{
@@ -25,7 +26,7 @@ use pyo3::{
     types::{PyBytes, PyDict, PyList, PyTuple},
 };
 
-use crate::{convert::argument, enter, key::PyKey};
+use crate::{chain::PyChain, convert::argument, enter, key::PyKey, order_presim::ChainSimulator};
 
 /// The rows of the state machine: event, sub-states it may happen in, sub-state it leads to, when it happens.
 #[pyfunction]
@@ -62,6 +63,14 @@ type OrderRow = (u64, u32, u16, u64, &'static str, Option<String>, Option<u64>, 
 /// Sender, confirmed nonce, next nonce, unsettled slots, holes among them, frozen, paused, balance in wei.
 type LaneRow = (String, Option<u64>, u64, usize, usize, bool, bool, String);
 
+fn answer<'a>(status: Option<u16>, body: &'a [u8], why: &'a str) -> Answer<'a> {
+    match status {
+        Some(200) => Answer::Body(body),
+        Some(status) => Answer::Status(status, body),
+        None => Answer::Nothing(why),
+    }
+}
+
 fn now((mono_ns, wall_ns): Clock) -> Now {
     Now { mono_ns, wall_ns }
 }
@@ -73,6 +82,7 @@ macro_rules! plain_settings {
             $(stringify!($field) => {
                 $config.$field = $value.extract().map_err(|_| argument(stringify!($field), &$value).wrong("a whole number in range, or a bool where it is a switch"))?;
             })*
+            "builders" => $config.builders = $value.extract().map_err(|_| argument("builders", &$value).wrong("a list of names"))?,
             "presim" => $config.presim = choice(&$value, "presim", &[("off", Presim::Off), ("fallback", Presim::Fallback), ("always", Presim::Always)])?,
             "conflict" => $config.conflict = choice(&$value, "conflict", &[("simulate", Conflict::Simulate), ("serialize", Conflict::Serialize), ("ignore", Conflict::Ignore)])?,
             "channel" => $config.channel = choice(&$value, "channel", &[("public", Channel::Public), ("private", Channel::Private), ("hybrid", Channel::Hybrid)])?,
@@ -81,7 +91,7 @@ macro_rules! plain_settings {
     };
 }
 
-fn choice<T: Copy>(value: &Bound<'_, PyAny>, name: &'static str, choices: &[(&str, T)]) -> PyResult<T> {
+pub(crate) fn choice<T: Copy>(value: &Bound<'_, PyAny>, name: &'static str, choices: &[(&str, T)]) -> PyResult<T> {
     let text: String = value.extract().map_err(|_| argument(name, value).wrong("one of its words"))?;
     let found = choices.iter().find(|(word, _)| *word == text);
     found.map(|(_, choice)| *choice).ok_or_else(|| argument(name, value).wrong("one of its words"))
@@ -106,9 +116,33 @@ fn addresses(name: &'static str, listed: &Bound<'_, PyAny>) -> PyResult<Vec<Addr
     listed.try_iter()?.map(|one| argument(name, &one?).address()).collect()
 }
 
-/// Host and path (an empty host: bare JSON texts), further lines of the head, whether public transactions go there,
-/// whether it is a relay.
-type EndpointRow = (String, String, Vec<String>, bool, bool);
+/// How an endpoint is spoken to: the head of its HTTP requests as `execlayer.upstream.codecs.request_head` writes it
+/// (empty: bare JSON texts), whether public transactions go there, and the dialect where it is a relay.
+#[derive(FromPyObject)]
+enum EndpointRow<'py> {
+    Head(Vec<u8>, bool, Option<Bound<'py, PyAny>>),
+    /// The same in parts: host (empty: bare), path, further lines of the head, and a relay is of the first dialect.
+    Parts(String, String, Vec<String>, bool, bool),
+}
+
+impl EndpointRow<'_> {
+    fn read(self) -> PyResult<(Vec<u8>, bool, Relay)> {
+        match self {
+            Self::Head(head, submit, None) => Ok((head, submit, Relay::None)),
+            Self::Head(head, submit, Some(word)) => Ok((head, submit, choice(&word, "dialect of a relay", &DIALECTS)?)),
+            Self::Parts(host, path, lines, submit, relay) => {
+                let mut head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+                lines.iter().for_each(|line| head.extend([line, "\r\n"]));
+                head.push_str("Content-Length: ");
+                let head = if host.is_empty() { Vec::new() } else { head.into_bytes() };
+                Ok((head, submit, if relay { Relay::Flashbots } else { Relay::None }))
+            }
+        }
+    }
+}
+
+const DIALECTS: [(&str, Relay); 3] =
+    [("flashbots", Relay::Flashbots), ("replacing", Relay::Replacing), ("transaction", Relay::Transaction)];
 
 #[pymethods]
 impl PyOrderEngine {
@@ -125,7 +159,7 @@ impl PyOrderEngine {
         contract: &Bound<'_, PyAny>,
         recipient: &Bound<'_, PyAny>,
         keys: Vec<Bound<'_, PyKey>>,
-        endpoints: Vec<EndpointRow>,
+        endpoints: Vec<EndpointRow<'_>>,
         settings: Option<&Bound<'_, PyDict>>,
         allowed: Option<&Bound<'_, PyAny>>,
         prices: Option<&Bound<'_, PyDict>>,
@@ -141,9 +175,10 @@ impl PyOrderEngine {
         let mut config = Config::new(chain_id, contract, recipient, senders);
         config.endpoints.clear();
         let mut wiring = Wiring { framings: Vec::new(), identity: relay_identity.map(|key| key.get().0.clone()) };
-        for (host, path, extra, submit, relay) in endpoints {
-            config.endpoints.push(Endpoint { submit, relay: if relay { Relay::Flashbots } else { Relay::None } });
-            wiring.framings.push(if host.is_empty() { Framing::Bare } else { Framing::http(&host, &path, &extra) });
+        for row in endpoints {
+            let (head, submit, relay) = row.read()?;
+            config.endpoints.push(Endpoint { submit, relay });
+            wiring.framings.push(if head.is_empty() { Framing::Bare } else { Framing::Http(head) });
         }
         if let Some(settings) = settings {
             apply_settings(&mut config, settings)?;
@@ -212,13 +247,36 @@ impl PyOrderEngine {
         body: &[u8],
     ) -> PyResult<Bound<'py, PyList>> {
         let why = String::from_utf8_lossy(body);
-        let answer = match status {
-            Some(200) => Answer::Body(body),
-            Some(status) => Answer::Status(status, body),
-            None => Answer::Nothing(&why),
-        };
         let hash = self.held().core().state().sent_hash(request).unwrap_or_default();
-        self.step(py, clock, Input::Replied { request, verdict: verdict(answer, &hash) })
+        self.step(py, clock, Input::Replied { request, verdict: verdict(answer(status, body, &why), &hash) })
+    }
+
+    /// One request for several that wait to be written to the same public endpoint: JSON-RPC's batch.
+    fn join<'py>(&self, py: Python<'py>, endpoint: u16, requests: Vec<Bound<'py, PyBytes>>) -> Bound<'py, PyBytes> {
+        let requests: Vec<&[u8]> = requests.iter().map(|request| request.as_bytes()).collect();
+        PyBytes::new(py, &self.held().join(endpoint, &requests))
+    }
+
+    /// A batch was answered, or not: as [`Self::replied`], for all of its requests.
+    fn replied_all<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        requests: Vec<u64>,
+        status: Option<u16>,
+        body: &[u8],
+    ) -> PyResult<Bound<'py, PyList>> {
+        let why = String::from_utf8_lossy(body);
+        let outputs = enter::quick(py, || {
+            let mut engine = self.held();
+            let state = engine.core().state();
+            let sent: Vec<_> =
+                requests.iter().map(|request| (*request, state.sent_hash(*request).unwrap_or_default())).collect();
+            let verdicts = verdicts(answer(status, body, &why), &sent);
+            let replied = requests.iter().zip(verdicts);
+            engine.steps(now(clock), replied.map(|(request, verdict)| Input::Replied { request: *request, verdict }))
+        })?;
+        tell(py, outputs)
     }
 
     /// A header: number, hash, parent, timestamp, base fee, gas used, gas limit.
@@ -249,6 +307,22 @@ impl PyOrderEngine {
         receipts.retain(|receipt| state.core().state().knows(&receipt.tx_hash));
         drop(state);
         self.step(py, clock, Input::Receipts { block, receipts }).map(Some)
+    }
+
+    /// Which of a slot's transactions is in a canonical block: what `eth_getTransactionReceipt` answered; None: none of
+    /// them is. False: it is no such answer, and nothing was taken.
+    #[pyo3(signature = (clock, sender, nonce, body))]
+    fn looked_up<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        sender: &Bound<'py, PyAny>,
+        nonce: u64,
+        body: Option<&[u8]>,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let sender = argument("sender", sender).address()?;
+        let Ok(found) = body.map(orders::receipts::read_one).transpose() else { return Ok(None) };
+        self.step(py, clock, Input::LookedUp { sender, nonce, found }).map(Some)
     }
 
     /// The chain will not go back behind this block.
@@ -283,6 +357,28 @@ impl PyOrderEngine {
         self.step(py, clock, Input::Tip { wei })
     }
 
+    /// Has simulations answered by a chain of this process, in the step that asks for them.
+    fn simulate_on(&self, py: Python<'_>, chain: &PyChain) -> PyResult<()> {
+        let chain = chain.chain(py)?;
+        self.held().simulate_on(Box::new(ChainSimulator::new(chain)));
+        Ok(())
+    }
+
+    /// What `eth_simulateV1` answered, of which the last call of the first block is the order's. None: it is no answer,
+    /// and nothing was taken.
+    fn simulation<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        order_id: u64,
+        body: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let Ok(tried) = presim::read(body) else { return Ok(None) };
+        let simulation = self.held().core().simulation(order_id, tried);
+        let simulation = simulation.unwrap_or(Simulation::Reverted { data: Vec::new() });
+        self.step(py, clock, Input::Simulated { order_id, simulation }).map(Some)
+    }
+
     /// A simulation has ended: the gas it used, or None and what it reverted with.
     #[pyo3(signature = (clock, order_id, gas, revert=b"".to_vec()))]
     fn simulated<'py>(
@@ -293,7 +389,10 @@ impl PyOrderEngine {
         gas: Option<u64>,
         revert: Vec<u8>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let simulation = gas.map_or(Simulation::Reverted { data: revert }, |gas| Simulation::Passed { gas });
+        let simulation = match gas {
+            None => Simulation::Reverted { data: revert },
+            Some(gas) => Simulation::Passed { gas, profit: None, payment: 0, block: B256::ZERO },
+        };
         self.step(py, clock, Input::Simulated { order_id, simulation })
     }
 
@@ -318,13 +417,15 @@ impl PyOrderEngine {
         self.step(py, clock, Input::Reverted { order_id, data })
     }
 
-    /// Somebody wants an order gone.
+    /// Somebody wants an order gone. An error where nothing is left to be done about it.
     fn cancel<'py>(&self, py: Python<'py>, clock: Clock, order_id: u64) -> PyResult<Bound<'py, PyList>> {
+        enter::quick(py, || self.held().core().open_to(order_id, Event::CancelSent).map(drop))?;
         self.step(py, clock, Input::Cancel { order_id })
     }
 
-    /// Somebody wants an order faster.
+    /// Somebody wants an order faster. An error where nothing is left to be done about it.
     fn speed_up<'py>(&self, py: Python<'py>, clock: Clock, order_id: u64) -> PyResult<Bound<'py, PyList>> {
+        enter::quick(py, || self.held().core().open_to(order_id, Event::Replaced).map(drop))?;
         self.step(py, clock, Input::SpeedUp { order_id })
     }
 
@@ -437,6 +538,8 @@ pub(crate) fn figures<'py>(py: Python<'py>, core: &orders::Core) -> PyResult<Bou
         ("reorgs", counters.reorgs),
         ("nonce_holes_filled", counters.nonce_holes_filled),
         ("submission_failures", counters.submission_failures),
+        ("simulations", counters.simulations),
+        ("sim_drift", counters.sim_drift),
         ("active_orders", state.active() as u64),
         ("queue_depth", state.queued() as u64),
         ("results_waiting", state.outbox().len() as u64),
@@ -489,9 +592,15 @@ fn row(py: Python<'_>, output: Output) -> PyResult<Bound<'_, PyTuple>> {
             Want::Header { hash } => ("want_header", text(&hash)).into_pyobject(py),
             Want::Receipts { number, hash } => ("want_receipts", number, text(&hash)).into_pyobject(py),
             Want::Account { sender } => ("want_account", sender.to_checksum(None)).into_pyobject(py),
-            Want::Simulate { order_id, from, to, input, gas_limit, after } => {
+            Want::Simulate { order_id, trial, after, .. } => {
+                let Trial { from, to, input, gas_limit } = trial;
                 let (from, to) = (from.to_checksum(None), to.to_checksum(None));
+                let after: Vec<_> = after.iter().map(|(rival, _)| *rival).collect();
                 ("want_simulation", order_id, from, to, PyBytes::new(py, &input), gas_limit, after).into_pyobject(py)
+            }
+            Want::Lookup { sender, nonce, hashes } => {
+                let hashes: Vec<_> = hashes.iter().map(text).collect();
+                ("want_lookup", sender.to_checksum(None), nonce, hashes).into_pyobject(py)
             }
             Want::Reason { order_id, hash } => ("want_reason", order_id, text(&hash)).into_pyobject(py),
             Want::Presence { order_id, hashes } => {

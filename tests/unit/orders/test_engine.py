@@ -10,9 +10,12 @@ import pytest
 
 from execlayer import Key, Transaction, errors
 from execlayer._core import OrderEngine
+from execlayer.upstream import Endpoint
+from execlayer.upstream.codecs import request_head
 
 from . import twin
 
+NODE = Endpoint(url="http://localhost:8545/", headers={"Authorization": "Bearer token"})
 KEY = Key(b"\x21" * 32)
 WALL = 1_700_000_000 * 10**9
 HEAD = "0x" + "01" * 32
@@ -27,7 +30,7 @@ def opened(folder: Path, **settings: Any) -> OrderEngine:
         contract=b"\xcc" * 20,
         recipient=b"\xdd" * 20,
         keys=[KEY],
-        endpoints=[("localhost:8545", "/", ["Authorization: Bearer token"], True, False)],
+        endpoints=[(request_head(NODE), True, None)],
         settings={"conflict": "ignore", **settings},
     )
 
@@ -197,3 +200,30 @@ def test_a_damaged_journal_stops_the_start(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(errors.InvalidArgument, match=name):
         opened(tmp_path, **{name: value})
+
+
+def test_what_cannot_be_changed_any_more_says_why(tmp_path: Path) -> None:
+    engine = ready(tmp_path)
+    with pytest.raises(errors.OrderNotFound) as unknown:
+        engine.cancel((2, WALL), 5)
+    assert unknown.value.order_id == 5
+    engine.frames((2, WALL), [signal(1, wei=1)], True)
+    for change, attempted in ((engine.cancel, "cancel_sent"), (engine.speed_up, "replaced")):
+        with pytest.raises(errors.StateTransitionError) as over:
+            change((3, WALL), 1)
+        assert (over.value.current, over.value.attempted, over.value.order_id) == ("closed", attempted, 1)
+
+
+def test_requests_that_wait_go_out_as_one_batch_and_each_hears_its_own_answer(tmp_path: Path) -> None:
+    engine = ready(tmp_path)
+    outputs, _ = engine.frames((2, WALL), [signal(1), signal(2), signal(3)], True)
+    waiting = sends(outputs)
+    head, body = engine.join(0, [output[4] for output in waiting]).split(b"\r\n\r\n")
+    batch = json.loads(body)
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert [call["id"] for call in batch] == [output[2] for output in waiting]
+    hashes = [Transaction.decode(call["params"][0]).hash for call in batch]
+    answers = [{"id": call["id"], "result": one} for call, one in zip(batch, hashes, strict=True)]
+    requests = [call["id"] for call in batch]
+    engine.replied_all((3, WALL), requests, 200, json.dumps([answers[2], answers[0]]).encode())
+    assert [row[4] for row in engine.orders()] == ["in_pool", "ambiguous", "in_pool"]

@@ -132,6 +132,20 @@ impl Desk {
         self.watched(request, None)
     }
 
+    /// What each call does after those before it, and what it would change.
+    ///
+    /// # Errors
+    /// See [`CallError`]; the first call that has no outcome ends them all.
+    pub fn in_turn(&self, requests: &[CallRequest]) -> Result<Vec<(Executed, StateDiff)>, CallError> {
+        self.over(|overlay| {
+            let one = |request: &CallRequest| {
+                let executed = self.run(request, self.gas_limit(request), overlay, None)?;
+                Ok((executed, overlay.transaction_diff()))
+            };
+            requests.iter().map(one).collect()
+        })
+    }
+
     /// The same in the sight of a tracer.
     ///
     /// # Errors

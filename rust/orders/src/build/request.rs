@@ -1,34 +1,24 @@
 //! JSON-RPC requests, framed as each endpoint wants them.
 //!
-//! A body is written once; the head of its HTTP request was made when the endpoint was configured, so that a request
-//! costs two copies and the length's digits.
+//! A body is written once; the head of its HTTP request is made by whoever owns the endpoint, when it is configured, so
+//! that a request costs two copies and the length's digits.
 
 use std::fmt::Write;
 
 use types::{B256, Key, keccak256, primitives::hex};
 
-use crate::sign::relay_signature;
+use crate::{config::Relay, sign::relay_signature};
 
 /// How an endpoint wants its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// HTTP/1.1: everything of the head but the length, each line with its line end.
+    /// HTTP/1.1: the head up to and with `Content-Length: `. Its owner wrote it, authorisations and all.
     Http(Vec<u8>),
     /// One JSON text after the other, as over a pipe or in WebSocket messages.
     Bare,
 }
 
 impl Framing {
-    /// A kept-alive POST. `extra` are lines of the head, such as an authorisation, without line ends.
-    pub fn http(host: &str, path: &str, extra: &[String]) -> Self {
-        let mut head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
-        for line in extra {
-            head.push_str(line);
-            head.push_str("\r\n");
-        }
-        Self::Http(head.into_bytes())
-    }
-
     /// The request's bytes.
     pub fn frame(&self, body: &[u8], signature: Option<&str>) -> Vec<u8> {
         match self {
@@ -36,16 +26,35 @@ impl Framing {
             Self::Http(head) => {
                 let mut out = Vec::with_capacity(head.len() + body.len() + 256);
                 out.extend_from_slice(head);
+                out.extend_from_slice(body.len().to_string().as_bytes());
+                out.extend_from_slice(b"\r\n");
                 if let Some(signature) = signature {
                     out.extend_from_slice(b"X-Flashbots-Signature: ");
                     out.extend_from_slice(signature.as_bytes());
                     out.extend_from_slice(b"\r\n");
                 }
-                out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+                out.extend_from_slice(b"\r\n");
                 out.extend_from_slice(body);
                 out
             }
         }
+    }
+
+    /// The body of a request that was framed so.
+    fn body<'a>(&self, request: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Bare => request,
+            Self::Http(_) => {
+                let end = request.windows(4).position(|four| four == b"\r\n\r\n");
+                end.map_or(&[], |end| &request[end + 4..])
+            }
+        }
+    }
+
+    /// One request for all of these, as JSON-RPC's batch.
+    pub fn join(&self, requests: &[&[u8]]) -> Vec<u8> {
+        let bodies: Vec<_> = requests.iter().map(|request| self.body(request)).collect();
+        self.frame(&[b"[", &*bodies.join(&b","[..]), b"]"].concat(), None)
     }
 }
 
@@ -62,13 +71,22 @@ impl Wiring {
     /// A request to an endpoint; to a relay it is signed.
     pub fn frame(&self, endpoint: u16, body: &[u8], relay: bool) -> Vec<u8> {
         let signature = self.identity.as_ref().filter(|_| relay).map(|identity| relay_signature(identity, body));
-        self.framings.get(usize::from(endpoint)).unwrap_or(&Framing::Bare).frame(body, signature.as_deref())
+        self.framing(endpoint).frame(body, signature.as_deref())
     }
+
+    /// How an endpoint wants its requests.
+    pub fn framing(&self, endpoint: u16) -> &Framing {
+        self.framings.get(usize::from(endpoint)).unwrap_or(&Framing::Bare)
+    }
+}
+
+fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
+    text.write_fmt(what).expect("a string takes everything");
 }
 
 fn body(id: u64, method: &str, params: impl FnOnce(&mut String)) -> Vec<u8> {
     let mut text = String::with_capacity(1536);
-    write!(text, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":["#).expect("a string takes everything");
+    put(&mut text, format_args!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":["#));
     params(&mut text);
     text.push_str("]}");
     text.into_bytes()
@@ -88,26 +106,60 @@ pub fn send_transaction(id: u64, raw: &[u8]) -> Vec<u8> {
     })
 }
 
-/// `eth_sendBundle` with one transaction for one block.
-pub fn send_bundle(id: u64, raw: &[u8], block: u64, max_timestamp: u64, uuid: &[u8; 16]) -> Vec<u8> {
-    body(id, "eth_sendBundle", |text| {
-        text.push_str(r#"{"txs":[""#);
-        put_hex(text, raw);
-        let uuid = uuid_text(uuid);
-        write!(
-            text,
-            r#""],"blockNumber":"{block:#x}","maxTimestamp":{max_timestamp},"revertingTxHashes":[],"replacementUuid":"{uuid}"}}"#
-        )
-        .expect("a string takes everything");
-    })
+/// A transaction offered to builders for a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Bid<'a> {
+    /// Its bytes.
+    pub raw: &'a [u8],
+    /// The block; the last one, where a relay takes it for several.
+    pub block: u64,
+    /// Unix seconds after which no block may have it.
+    pub max_timestamp: u64,
+    /// The name it can be taken back by.
+    pub uuid: [u8; 16],
+    /// Who else may have it; empty: as the relay likes.
+    pub builders: &'a [String],
 }
 
-/// `eth_cancelBundle`.
-pub fn cancel_bundle(id: u64, uuid: &[u8; 16]) -> Vec<u8> {
+impl Bid<'_> {
+    /// The request in a relay's dialect.
+    pub fn request(&self, relay: Relay, id: u64) -> Vec<u8> {
+        let Self { raw, block, max_timestamp, uuid, builders } = self;
+        if relay == Relay::Transaction {
+            return body(id, "eth_sendPrivateTransaction", |text| {
+                text.push_str(r#"{"tx":""#);
+                put_hex(text, raw);
+                put(text, format_args!(r#"","maxBlockNumber":"{block:#x}"}}"#));
+            });
+        }
+        body(id, "eth_sendBundle", |text| {
+            text.push_str(r#"{"txs":[""#);
+            put_hex(text, raw);
+            put(text, format_args!(r#""],"blockNumber":"{block:#x}","maxTimestamp":{max_timestamp},"#));
+            put(text, format_args!(r#""revertingTxHashes":[],"replacementUuid":"{}""#, uuid_text(uuid)));
+            if !builders.is_empty() {
+                let names = serde_json::to_string(builders).expect("texts are JSON");
+                put(text, format_args!(r#","builders":{names}"#));
+            }
+            text.push('}');
+        })
+    }
+}
+
+/// The wish that a bid be forgotten, in a relay's dialect.
+pub fn withdraw(relay: Relay, id: u64, block: u64, uuid: &[u8; 16], hash: &B256) -> Vec<u8> {
     let uuid = uuid_text(uuid);
-    body(id, "eth_cancelBundle", |text| {
-        write!(text, r#"{{"replacementUuid":"{uuid}"}}"#).expect("a string takes everything");
-    })
+    match relay {
+        Relay::Transaction => body(id, "eth_cancelPrivateTransaction", |text| {
+            put(text, format_args!(r#"{{"txHash":"{hash}"}}"#));
+        }),
+        Relay::Replacing => body(id, "eth_sendBundle", |text| {
+            put(text, format_args!(r#"{{"txs":[],"blockNumber":"{block:#x}","replacementUuid":"{uuid}"}}"#));
+        }),
+        Relay::None | Relay::Flashbots => body(id, "eth_cancelBundle", |text| {
+            put(text, format_args!(r#"{{"replacementUuid":"{uuid}"}}"#));
+        }),
+    }
 }
 
 /// The name of an order's bundle for a block: a function of both, so that a restart knows it.
@@ -152,27 +204,55 @@ mod tests {
         assert_eq!(text.len(), 36);
         assert_eq!((&text[14..15], uuid[8] >> 6), ("8", 2));
         assert_ne!(uuid, bundle_uuid(&B256::ZERO, 1, 3));
+        let builders = ["one \"quoted\"".to_owned()];
+        let bid = Bid { raw: &[2], block: 17, max_timestamp: 99, uuid, builders: &[] };
+        let bundle = json!({"txs": ["0x02"], "blockNumber": "0x11", "maxTimestamp": 99, "revertingTxHashes": [],
+                            "replacementUuid": text});
+        let hash = B256::repeat_byte(7);
+        let taken_back = |relay| parsed(&withdraw(relay, 9, 17, &uuid, &hash));
+        for relay in [Relay::Flashbots, Relay::Replacing] {
+            assert_eq!(parsed(&bid.request(relay, 8))["params"], json!([bundle]));
+        }
+        let shared = parsed(&Bid { builders: &builders, ..bid }.request(Relay::Flashbots, 8));
+        assert_eq!(shared["params"][0]["builders"], json!(builders));
+        let cancel = taken_back(Relay::Flashbots);
         assert_eq!(
-            parsed(&send_bundle(8, &[2], 17, 99, &uuid))["params"],
-            json!([{"txs": ["0x02"], "blockNumber": "0x11", "maxTimestamp": 99, "revertingTxHashes": [],
-                    "replacementUuid": text}])
+            (&cancel["method"], &cancel["params"]),
+            (&json!("eth_cancelBundle"), &json!([{"replacementUuid": text}]))
         );
-        assert_eq!(parsed(&cancel_bundle(9, &uuid))["params"], json!([{"replacementUuid": text}]));
+        let empty = taken_back(Relay::Replacing);
+        assert_eq!(empty["params"], json!([{"txs": [], "blockNumber": "0x11", "replacementUuid": text}]));
+        let private = parsed(&bid.request(Relay::Transaction, 8));
+        assert_eq!(private["method"], "eth_sendPrivateTransaction");
+        assert_eq!(private["params"], json!([{"tx": "0x02", "maxBlockNumber": "0x11"}]));
+        let cancel = taken_back(Relay::Transaction);
+        assert_eq!(
+            (&cancel["method"], &cancel["params"]),
+            (&json!("eth_cancelPrivateTransaction"), &json!([{"txHash": hash}]))
+        );
     }
 
     #[test]
     fn http_heads_carry_the_length_and_the_relays_signature() {
         let identity = Key::from_bytes(&B256::repeat_byte(1)).unwrap();
-        let framing = Framing::http("host:1", "/path", &["Authorization: Bearer x".to_owned()]);
+        let framing = Framing::Http(b"POST /path HTTP/1.1\r\nHost: host:1\r\nContent-Length: ".to_vec());
         let wiring = Wiring { framings: vec![framing, Framing::Bare], identity: Some(identity) };
         let plain = String::from_utf8(wiring.frame(0, b"{}", false)).unwrap();
-        assert_eq!(
-            plain,
-            "POST /path HTTP/1.1\r\nHost: host:1\r\nContent-Type: application/json\r\nAuthorization: Bearer x\r\n\
-             Content-Length: 2\r\n\r\n{}"
-        );
+        assert_eq!(plain, "POST /path HTTP/1.1\r\nHost: host:1\r\nContent-Length: 2\r\n\r\n{}");
         let signed = String::from_utf8(wiring.frame(0, b"{}", true)).unwrap();
         assert!(signed.contains("\r\nX-Flashbots-Signature: 0x"), "{signed}");
         assert_eq!(wiring.frame(1, b"{}", true), b"{}");
+    }
+
+    #[test]
+    fn requests_are_joined_to_a_batch_in_their_order() {
+        let framing = Framing::Http(b"POST / HTTP/1.1\r\nContent-Length: ".to_vec());
+        for framing in [framing, Framing::Bare] {
+            let requests: Vec<_> = (1..=3).map(|id| framing.frame(&send_transaction(id, &[2]), None)).collect();
+            let joined = framing.join(&requests.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let batch = parsed(framing.body(&joined));
+            let ids: Vec<_> = batch.as_array().unwrap().iter().map(|call| call["id"].as_u64().unwrap()).collect();
+            assert_eq!(ids, [1, 2, 3]);
+        }
     }
 }

@@ -3,25 +3,25 @@
 //! The bytes that builders got never go to a public endpoint. When the window has closed, or no relay has acknowledged in
 //! time, the order is signed again at the same nonce, which makes the old bytes worthless, and that goes public.
 
-use super::{Core, Output, Timer, state::Request};
+use super::{Core, Output, Timer, simulate::Purpose, state::Request};
 use crate::{
     build::request,
-    config::Relay,
+    config::{Presim, Relay},
     failure::FailureCode,
     fees::next_base_fee,
-    lanes::Owner,
+    lanes::{Need, Owner},
     order::{Bidding, Order},
     states::Event,
-    wire::Channel,
+    wire::{AttemptKind, Channel},
 };
 
 impl Core {
-    fn relays(&self) -> Vec<u16> {
+    fn relays(&self) -> Vec<(u16, Relay)> {
         let ends = self.config.endpoints.iter().enumerate();
-        ends.filter(|(_, end)| end.relay != Relay::None).map(|(index, _)| index as u16).collect()
+        ends.filter(|(_, end)| end.relay != Relay::None).map(|(index, end)| (index as u16, end.relay)).collect()
     }
 
-    /// Sends the newest attempt to every relay, once for each block that it may land in.
+    /// Sends the newest attempt to every relay, for each block that it may land in.
     pub(super) fn bid(&mut self, order_id: u64) {
         let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
         let (from, last) = match self.order(order_id).and_then(|order| order.bidding) {
@@ -34,13 +34,13 @@ impl Core {
         let (Some(slot), Some(attempt)) = (order.slot, order.attempts.last_mut()) else { return };
         attempt.target_block = last;
         let (hash, raw) = (attempt.hash, attempt.raw.clone());
-        let deadline = order.received_wall_ns.saturating_add(self.config.confirmation_deadline_ns) / 1_000_000_000;
-        for endpoint in self.relays() {
-            for block in from..=last {
+        let max_timestamp = order.received_wall_ns.saturating_add(self.config.confirmation_deadline_ns) / 1_000_000_000;
+        for (endpoint, relay) in self.relays() {
+            for block in asked_for(relay, from, last) {
                 let id = self.open_request(Request { order_id, slot, hash, endpoint });
                 let uuid = request::bundle_uuid(&self.config.engine_id, order_id, block);
-                let body = request::send_bundle(id, &raw, block, deadline, &uuid);
-                let bytes = self.wiring.frame(endpoint, &body, true);
+                let bid = request::Bid { raw: &raw, block, max_timestamp, uuid, builders: &self.config.builders };
+                let bytes = self.wiring.frame(endpoint, &bid.request(relay, id), true);
                 self.outputs.push(Output::Send { endpoint, request: id, order_id, bytes });
             }
         }
@@ -48,20 +48,20 @@ impl Core {
         self.wheel().set(at, Timer::Bids { order_id });
     }
 
-    /// Asks every relay to forget the bundles. Bids that were placed can still win.
+    /// Asks every relay to forget the bids. Those that were placed can still win.
     pub(super) fn withdraw_bids(&mut self, order_id: u64) {
         let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
         let Some(order) = self.order(order_id) else { return };
-        let (Some(slot), Some(bidding), Some(attempt)) = (order.slot, order.bidding, order.attempt()) else { return };
+        let (Some(bidding), Some(attempt)) = (order.bidding, order.attempt()) else { return };
         let hash = attempt.hash;
-        for endpoint in self.relays() {
-            for block in head + 1..=bidding.last_block {
+        for (endpoint, relay) in self.relays() {
+            for block in asked_for(relay, head + 1, bidding.last_block) {
                 // The answer to a wish decides nothing: it is not counted as an open request of the attempt.
                 let id = self.state.next_request;
                 self.state.next_request += 1;
-                let _ = (slot, hash);
                 let uuid = request::bundle_uuid(&self.config.engine_id, order_id, block);
-                let bytes = self.wiring.frame(endpoint, &request::cancel_bundle(id, &uuid), true);
+                let body = request::withdraw(relay, id, block, &uuid, &hash);
+                let bytes = self.wiring.frame(endpoint, &body, true);
                 self.outputs.push(Output::Send { endpoint, request: id, order_id, bytes });
             }
         }
@@ -73,7 +73,7 @@ impl Core {
             .order(order_id)
             .is_some_and(|order| is_bidding(order) && order.bidding.is_some_and(|bidding| !bidding.acknowledged));
         if silent {
-            self.fall_back(order_id);
+            self.leave_builders(order_id);
         }
     }
 
@@ -82,21 +82,41 @@ impl Core {
         let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
         let past =
             |order: &&Order| is_bidding(order) && order.bidding.is_some_and(|bidding| head >= bidding.last_block);
-        let closed: Vec<_> = self.state.orders().filter(past).map(|order| order.id).collect();
+        let known = |order: &&Order| !order.slot.is_some_and(|slot| self.state.lookups.contains(&slot));
+        let closed: Vec<_> = self.state.orders().filter(past).filter(known).map(|order| order.id).collect();
         if !closed.is_empty() && self.is_matched_through(head) {
-            closed.into_iter().for_each(|order_id| self.fall_back(order_id));
+            closed.into_iter().for_each(|order_id| self.leave_builders(order_id));
         }
     }
 
+    /// Before an order goes public it is tried once more, where orders are tried at all.
+    fn leave_builders(&mut self, order_id: u64) {
+        if self.may_go_public(order_id) && self.config.presim != Presim::Off {
+            return self.simulate(order_id, Purpose::GoPublic);
+        }
+        self.fall_back(order_id);
+    }
+
+    fn may_go_public(&self, order_id: u64) -> bool {
+        let wants = |order: &&Order| {
+            order.channel == Channel::Hybrid && self.config.fallback_public && order.cancel_for.is_none()
+        };
+        self.order(order_id).filter(wants).is_some()
+    }
+
     /// Goes public at the same nonce where that is wanted and still pays; else that was it.
-    fn fall_back(&mut self, order_id: u64) {
+    pub(super) fn fall_back(&mut self, order_id: u64) {
         let Some(order) = self.order(order_id) else { return };
         let Some(slot) = order.slot else { return };
         let cancelled = order.cancel_for;
-        let wants = order.channel == Channel::Hybrid && self.config.fallback_public && cancelled.is_none();
+        let wants = self.may_go_public(order_id);
         let bound = order.fee_bound.min(self.config.max_gas_price);
         let head = self.state.ring.head().copied();
         let late = order.valid_until_block != 0 && head.is_some_and(|head| head.number >= order.valid_until_block);
+        // A sibling has landed: once that is settled this order goes on elsewhere, or not at all.
+        if self.state.lanes.entry(slot).is_some_and(|entry| entry.consumed.is_some()) {
+            return;
+        }
         // Alternatives of one slot end with their windows: only a sole owner may make the slot public.
         let alone = self.state.lanes.entry(slot).is_some_and(|entry| match &entry.owner {
             Owner::Orders { ids } => ids[..] == [order_id],
@@ -116,6 +136,62 @@ impl Core {
         let code = cancelled.unwrap_or(FailureCode::MEVBundleFailed);
         self.close(order_id, Event::WindowClosed, code, code.text().to_owned());
     }
+}
+
+impl Core {
+    /// A sibling has settled an order's private slot: the order goes on in another one, where it is still wanted. False:
+    /// it is not, or no slot is free.
+    pub(super) fn move_on(&mut self, order_id: u64) -> bool {
+        let head = self.state.ring.head().map_or(0, |head| head.number);
+        let deadline = self.config.confirmation_deadline_ns;
+        let wanted = |order: &&Order| {
+            let late = order.valid_until_block != 0 && head >= order.valid_until_block;
+            let overdue = self.now.engine_ns >= order.received_ns.saturating_add(deadline);
+            is_bidding(order) && order.cancel_for.is_none() && !late && !overdue
+        };
+        if self.order(order_id).filter(wanted).is_none() {
+            return false;
+        }
+        if self.config.presim == Presim::Off {
+            return self.move_now(order_id);
+        }
+        self.simulate(order_id, Purpose::Move);
+        true
+    }
+
+    /// Reserves and signs for the other slot.
+    pub(super) fn move_now(&mut self, order_id: u64) -> bool {
+        let Some(order) = self.order(order_id) else { return false };
+        let bound = order.fee_bound.min(self.config.max_gas_price);
+        let (offer, gas_limit) = (self.suggestion().capped(bound), order.gas_limit);
+        let base = self.state.ring.head().map_or(0, next_base_fee);
+        if offer.max_fee < base.saturating_add(self.config.min_priority_fee) {
+            return false;
+        }
+        let need = Need { cost: u128::from(gas_limit) * u128::from(offer.max_fee), private: true };
+        let Some(slot) = self.state.lanes.choose(need, self.config.lane_depth, self.config.private_sharing) else {
+            return false;
+        };
+        self.state.lanes.reserve(slot, order_id);
+        if !self.sign(order_id, slot, AttemptKind::Original, Channel::Private, offer) {
+            self.state.lanes.leave(slot, order_id, self.now.engine_ns, true);
+            return false;
+        }
+        self.notes.push(super::Note::Reserved { order_id, slot });
+        if let Some(order) = self.state.order_mut(order_id) {
+            (order.slot, order.bidding) = (Some(slot), None);
+        }
+        self.advance(order_id, Event::Replaced);
+        self.send(order_id);
+        self.report(order_id, None, Vec::new());
+        true
+    }
+}
+
+/// The blocks that a relay is asked for one by one; whoever takes transactions takes them for all blocks up to the last.
+fn asked_for(relay: Relay, from: u64, last: u64) -> impl Iterator<Item = u64> {
+    let first = if relay == Relay::Transaction { from.max(last) } else { from };
+    first..=last
 }
 
 /// Whether an order's newest bytes are with builders only.

@@ -30,6 +30,9 @@ impl Core {
         for (number, hash) in turn.left {
             self.unland_block(number, hash);
         }
+        if turn.gap {
+            self.look_up_all();
+        }
         if turn.joined.is_empty() {
             return;
         }
@@ -41,6 +44,7 @@ impl Core {
         }
         self.settle_deep();
         self.close_windows();
+        self.try_again();
         let head = self.state.ring.head().map_or(0, |head| head.number);
         // Else once its receipts are known: what stands in a block needs no replacement.
         if self.is_matched_through(head) {
@@ -90,7 +94,7 @@ impl Core {
         }
     }
 
-    fn land(&mut self, number: u64, block: B256, signee: Signee, receipt: &Receipt) {
+    pub(super) fn land(&mut self, number: u64, block: B256, signee: Signee, receipt: &Receipt) {
         let Signee { order_id, slot } = signee;
         if self.state.landed.insert((number, receipt.tx_hash), Landing { block, signee }).is_some() {
             return;
@@ -118,6 +122,7 @@ impl Core {
         if let Some((said, moved)) = taking.disagreement {
             self.alert(true, "profit_disagrees", order_id, format!("the event says {said}, transfers say {moved}"));
         }
+        self.compare(order_id, number, kind, receipt, taking.realized);
         self.book(order_id, fill);
         self.advance(order_id, Event::Included);
         self.report(order_id, Some(fill), taking.legs);
@@ -137,17 +142,12 @@ impl Core {
     ) -> (Fill, Taking) {
         let order = self.order(order_id);
         let counts = receipt.success && matches!(kind, AttemptKind::Original | AttemptKind::SpeedUp);
-        let taking = order.filter(|_| counts).map_or_else(Taking::default, |order| {
-            receipt.taking(&Parties {
-                contract: order.contract,
-                reference: abi::reference(&self.config.engine_id, order_id),
-                recipient: self.config.recipient,
-                profit_token: order.profit_token,
-                pools: &order.pools,
-                tokens: &order.tokens,
-            })
-        });
+        let taking =
+            order.filter(|_| counts).map_or_else(Taking::default, |order| receipt.taking(&self.parties(order)));
+        let payment =
+            order.filter(|_| counts).and_then(|order| order.passed.as_ref()).map_or(0, |passed| passed.payment);
         let gas = i128::from(receipt.gas_used) * i128::from(receipt.gas_price);
+        let spent = gas.saturating_add(i128::try_from(payment).unwrap_or(i128::MAX));
         let value = order.map_or(0, |order| self.value(order, taking.realized));
         let depth = self.state.ring.head().map_or(0, |head| head.number.saturating_sub(block));
         let fill = Fill {
@@ -161,12 +161,24 @@ impl Core {
             profit_token: order.map_or(Address::ZERO, |order| order.profit_token),
             depth: depth as u32,
             realized: taking.realized,
-            realized_wei: value.saturating_sub(gas),
-            builder_payment_wei: 0,
+            realized_wei: value.saturating_sub(spent),
+            builder_payment_wei: payment,
             gas_used: receipt.gas_used,
             gas_price: receipt.gas_price,
         };
         (fill, taking)
+    }
+
+    /// Whose logs tell what an order made.
+    pub(super) fn parties<'a>(&self, order: &'a Order) -> Parties<'a> {
+        Parties {
+            contract: order.contract,
+            reference: abi::reference(&self.config.engine_id, order.id),
+            recipient: self.config.recipient,
+            profit_token: order.profit_token,
+            pools: &order.pools,
+            tokens: &order.tokens,
+        }
     }
 
     /// A profit in wei: by the configured price of its token, else by what the signal said it is worth.
@@ -207,24 +219,29 @@ impl Core {
             .filter(|(_, landing)| landing.block == block)
             .map(|(at, one)| (*at, *one))
             .collect();
-        for ((number, hash), landing) in gone {
-            self.state.landed.remove(&(number, hash));
-            self.state.shallow.remove(&(number, hash));
-            let Signee { order_id, slot } = landing.signee;
-            if let Some(entry) = self.state.lanes.entry_mut(slot) {
-                entry.consumed = None;
-            }
-            if order_id == 0 {
-                self.resend_filler(slot);
-            } else {
-                self.unland(order_id, hash);
-            }
+        for (at, landing) in gone {
+            self.unland_one(at, landing);
         }
         let foreign: Vec<_> = self.slots(|_, entry| entry.foreign == Some((number, block)));
         for slot in foreign {
             if let Some(entry) = self.state.lanes.entry_mut(slot) {
                 entry.foreign = None;
             }
+        }
+    }
+
+    /// One of our transactions is not where it was.
+    pub(super) fn unland_one(&mut self, at: (u64, B256), landing: Landing) {
+        self.state.landed.remove(&at);
+        self.state.shallow.remove(&at);
+        let Signee { order_id, slot } = landing.signee;
+        if let Some(entry) = self.state.lanes.entry_mut(slot) {
+            entry.consumed = None;
+        }
+        if order_id == 0 {
+            self.resend_filler(slot);
+        } else {
+            self.unland(order_id, at.1);
         }
     }
 
@@ -273,13 +290,17 @@ impl Core {
     }
 
     /// Settles everything that is as deep as asked.
-    fn settle_deep(&mut self) {
+    pub(super) fn settle_deep(&mut self) {
         let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
         let Some(floor) = head.checked_sub(self.config.confirmation_blocks) else { return };
         let deep: Vec<_> = self.state.shallow.iter().take_while(|(number, _)| *number <= floor).copied().collect();
         for at in deep {
+            let landing = self.state.landed.get(&at).copied();
+            if landing.is_some_and(|landing| self.state.lookups.contains(&landing.signee.slot)) {
+                continue;
+            }
             self.state.shallow.remove(&at);
-            if let Some(landing) = self.state.landed.get(&at).copied() {
+            if let Some(landing) = landing {
                 self.settle(landing.signee, at.1);
             }
         }
@@ -327,6 +348,9 @@ impl Core {
         let Some(entry) = self.state.lanes.settle(slot) else { return };
         let Owner::Orders { ids } = entry.owner else { return };
         for order_id in ids.into_iter().filter(|order_id| *order_id != but) {
+            if self.move_on(order_id) {
+                continue;
+            }
             let channel = self.order(order_id).and_then(Order::attempt).map(|attempt| attempt.channel);
             self.close(order_id, Event::Displaced, code(channel.unwrap_or(Channel::Public)), text.to_owned());
         }
@@ -357,6 +381,7 @@ impl Core {
             .range(..nonce)
             .filter(|(_, entry)| entry.consumed.is_none() && entry.foreign.is_none())
             .map(|(nonce, _)| Slot { lane: index, nonce: *nonce })
+            .filter(|slot| !self.state.lookups.contains(slot))
             .collect();
         if (nonce > lane.next || !unexplained.is_empty()) && !lane.frozen {
             let text = format!("{sender} has sent {nonce} transactions, we know of {}", lane.next);
@@ -391,6 +416,9 @@ impl Core {
         let done: Vec<_> =
             self.state.landed.range(..=last).map(|(at, one)| (*at, *one)).filter(|(at, _)| settled(at)).collect();
         for (at, landing) in done {
+            if self.state.lookups.contains(&landing.signee.slot) {
+                continue;
+            }
             self.state.landed.remove(&at);
             let order_id = landing.signee.order_id;
             if order_id == 0 {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use types::U256;
 
-use super::{Clocks, Core, Simulation, State, Summary, Timer, Want};
+use super::{Clocks, Core, State, Summary, Timer, simulate::Purpose};
 use crate::{
     build::abi,
     config::{Conflict, Presim},
@@ -174,9 +174,6 @@ impl Core {
         if !self.has_relay() {
             order.channel = Channel::Public;
         }
-        let fresh =
-            gates::is_fresh(&self.config, order.state_block, self.state.ring.head().map_or(0, |head| head.number));
-        let conflicts = self.conflicts(&order);
         for pool in &order.pools {
             *self.state.pools.entry(*pool).or_insert(0) += 1;
         }
@@ -186,15 +183,11 @@ impl Core {
         let confirmation = self.now.engine_ns.saturating_add(self.config.confirmation_deadline_ns);
         self.wheel().set(submission, Timer::Submission { order_id });
         self.wheel().set(confirmation, Timer::Confirmation { order_id });
-        let simulated = match self.config.presim {
-            Presim::Off => false,
-            Presim::Fallback => !fresh || conflicts && self.config.conflict == Conflict::Simulate,
-            Presim::Always => true,
-        };
-        if simulated {
-            self.simulate(order_id);
-            self.enqueue(order_id);
-        } else if self.must_wait(order_id) || !self.place(order_id) {
+        let untried = self.is_untried(order_id);
+        if untried {
+            self.simulate(order_id, Purpose::Place);
+        }
+        if untried || self.must_wait(order_id) || !self.place(order_id) {
             self.enqueue(order_id);
         }
         let order = self.order(order_id).cloned();
@@ -203,10 +196,6 @@ impl Core {
 
     pub(super) fn has_relay(&self) -> bool {
         self.config.endpoints.iter().any(|endpoint| endpoint.relay != crate::config::Relay::None)
-    }
-
-    fn conflicts(&self, order: &Order) -> bool {
-        order.pools.iter().any(|pool| self.state.pools.get(pool).is_some_and(|live| *live > 0))
     }
 
     /// Whether an order shares a pool with one that is signed and not settled, and nothing says that both can pay.
@@ -221,7 +210,7 @@ impl Core {
     }
 
     /// Live orders with a slot that share a pool with this one.
-    fn rivals(&self, order_id: u64) -> impl Iterator<Item = u64> {
+    pub(super) fn rivals(&self, order_id: u64) -> impl Iterator<Item = u64> {
         let order = self.order(order_id);
         let shared = order.is_some_and(|order| order.pools.iter().any(|pool| self.state.pools.get(pool) > Some(&1)));
         let pools = order.filter(|_| shared).map_or(&[][..], |order| &order.pools);
@@ -231,39 +220,6 @@ impl Core {
             .filter(move |other| other.id != order_id && other.slot.is_some())
             .filter(|other| other.pools.iter().any(|pool| pools.contains(pool)))
             .map(|other| other.id)
-    }
-
-    pub(super) fn simulate(&mut self, order_id: u64) {
-        let after = self.rivals(order_id).collect();
-        let Some(order) = self.order(order_id) else { return };
-        let from = self.config.senders.first().copied().unwrap_or_default();
-        let (to, input, gas_limit) = (order.contract, order.input.clone(), order.gas_limit);
-        self.state.simulating.insert(order_id);
-        self.want(Want::Simulate { order_id, from, to, input, gas_limit, after });
-    }
-
-    pub(super) fn simulated(&mut self, order_id: u64, simulation: &Simulation) {
-        if !self.state.simulating.remove(&order_id) {
-            return;
-        }
-        match simulation {
-            Simulation::Reverted { data } => {
-                if let Some(order) = self.state.order_mut(order_id) {
-                    order.revert = data[..data.len().min(crate::wire::REVERT_MAX)].to_vec();
-                }
-                self.close(order_id, Event::Refused, FailureCode::SimulationFailed, abi::revert_reason(data));
-            }
-            Simulation::Passed { gas } => {
-                let limit = gates::gas_limit(&self.config, *gas);
-                let Some(order) = self.state.order_mut(order_id) else { return };
-                // The bound on the fee is for a gas limit: another limit, another bound.
-                let least = u128::from(order.fee_bound) * u128::from(order.gas_limit);
-                order.gas_limit = limit;
-                order.fee_bound = u64::try_from(least / u128::from(limit)).unwrap_or(u64::MAX);
-                order.offer = order.offer.capped(order.fee_bound);
-                self.pump();
-            }
-        }
     }
 
     fn enqueue(&mut self, order_id: u64) {
@@ -279,7 +235,11 @@ impl Core {
     pub(super) fn pump(&mut self) {
         let waiting: Vec<_> = self.state.queue.iter().map(|(_, order_id)| *order_id).collect();
         for order_id in waiting {
-            if self.state.simulating.contains(&order_id) || self.must_wait(order_id) {
+            if self.state.simulating.contains_key(&order_id) || self.must_wait(order_id) {
+                continue;
+            }
+            if self.is_untried(order_id) {
+                self.simulate(order_id, Purpose::Place);
                 continue;
             }
             if !self.place(order_id) {
@@ -336,6 +296,7 @@ fn order_of(id: u64, key: Key, signal: &Signal<'_>, now: Clocks) -> Order {
         resends: 0,
         inclusion: None,
         bidding: None,
+        passed: None,
         fills: Vec::new(),
         ledger: 0,
         history: vec![Step { from: Sub::Received, to: Sub::Received, wall_ns: now.wall_ns, engine_ns: now.engine_ns }],

@@ -6,27 +6,33 @@
 //! - A [`Note`] says what a step decided: transitions, reserved slots, signed bytes, fills. The journal holds inputs and
 //!   notes; a replay of the inputs has to make the same notes.
 
+mod absence;
 mod answer;
 mod bids;
 mod head;
 mod intake;
 mod out;
+mod simulate;
 mod state;
 mod submit;
 mod upkeep;
 
 use types::{Address, B256, U256};
 
-pub use self::state::{Counters, State, Summary};
+pub use self::{
+    absence::Found,
+    state::{Counters, State, Summary},
+};
 use crate::{
     build::Wiring,
     chain::{Head, Receipt},
     config::Config,
     failure::FailureCode,
     order::{Order, Slot},
+    presim::{Simulation, Trial},
     replies::Verdict,
     sign::Signer,
-    states::{Event, Sub},
+    states::{Event, OrderError, StateTransitionError, Sub},
     stored::{stored, stored_choice},
     timer::Wheel,
     wire::{AttemptKind, Fill},
@@ -39,21 +45,6 @@ pub struct Now {
     pub mono_ns: u64,
     /// Unix time.
     pub wall_ns: u64,
-}
-
-/// How a simulation ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Simulation {
-    /// It would succeed.
-    Passed {
-        /// With this much gas.
-        gas: u64,
-    },
-    /// It would not.
-    Reverted {
-        /// And give this back.
-        data: Vec<u8>,
-    },
 }
 
 /// What happened outside.
@@ -173,6 +164,15 @@ pub enum Input {
     Tick,
     /// A process took up the work of one that ended.
     Restarted,
+    /// Somebody has looked for a slot's transactions in the whole chain.
+    LookedUp {
+        /// Whose slot.
+        sender: Address,
+        /// Which one.
+        nonce: u64,
+        /// The one that is in a canonical block; None: none is.
+        found: Option<Found>,
+    },
 }
 
 /// What has to be done outside.
@@ -224,16 +224,12 @@ pub enum Want {
     Simulate {
         /// For which order.
         order_id: u64,
-        /// Who would send it.
-        from: Address,
-        /// Whom it calls.
-        to: Address,
-        /// With what.
-        input: Vec<u8>,
-        /// And how much gas.
-        gas_limit: u64,
-        /// After these live orders.
-        after: Vec<u64>,
+        /// What would be sent.
+        trial: Trial,
+        /// After these, of other orders that are under way.
+        after: Vec<(u64, Trial)>,
+        /// On the state after this block, or a newer one.
+        block: B256,
     },
     /// Why this transaction reverted.
     Reason {
@@ -247,6 +243,15 @@ pub enum Want {
         /// Whose they are.
         order_id: u64,
         /// Their hashes.
+        hashes: Vec<B256>,
+    },
+    /// Which of a slot's transactions is in the chain, however deep.
+    Lookup {
+        /// Whose slot.
+        sender: Address,
+        /// Which one.
+        nonce: u64,
+        /// All that was ever signed for it.
         hashes: Vec<B256>,
     },
 }
@@ -311,10 +316,6 @@ pub enum Note {
 }
 
 stored_choice! {
-    Simulation {
-        0: Passed { gas },
-        1: Reverted { data },
-    }
     Input {
         0: Configured { config },
         1: Frame { bytes },
@@ -336,6 +337,7 @@ stored_choice! {
         17: Delivered { sequence },
         18: Tick,
         19: Restarted,
+        20: LookedUp { sender, nonce, found },
     }
     Note {
         0: Transition { order_id, from, to },
@@ -422,6 +424,11 @@ impl Core {
         &self.state
     }
 
+    /// How endpoints are spoken to.
+    pub fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
     /// Gives the signer another one's place, and that one back.
     pub fn exchange_signer(&mut self, signer: Box<dyn Signer>) -> Box<dyn Signer> {
         std::mem::replace(&mut self.signer, signer)
@@ -466,12 +473,13 @@ impl Core {
             Input::Absent { order_id } => self.absent(*order_id),
             Input::Reverted { order_id, data } => self.explain(*order_id, data),
             Input::Cancel { order_id } => self.cancel(*order_id, FailureCode::Cancelled),
-            Input::SpeedUp { order_id } => drop(self.speed_up(*order_id)),
+            Input::SpeedUp { order_id } => self.raise(*order_id),
             Input::Halt { on } => self.state.halted = *on,
             Input::Thaw { sender } => self.thaw(sender),
             Input::Delivered { sequence } => self.state.outbox.acknowledge(*sequence),
             Input::Tick => self.tick(),
             Input::Restarted => self.restart(),
+            Input::LookedUp { sender, nonce, found } => self.looked_up(sender, *nonce, found.as_ref()),
         }
     }
 
@@ -494,6 +502,19 @@ impl Core {
             self.state.counters.moved(to.state());
         }
         true
+    }
+
+    /// Whether somebody may still change an order by this event; the order that is over says why not.
+    pub fn open_to(&self, order_id: u64, event: Event) -> Result<&Order, OrderError> {
+        let over = || self.state.summary(order_id).map(|summary| summary.sub);
+        match self.order(order_id) {
+            Some(order) if !order.state().is_terminal() => Ok(order),
+            Some(order) => Err(StateTransitionError { current: order.sub, attempted: event, order_id }.into()),
+            None => Err(match over() {
+                Some(current) => StateTransitionError { current, attempted: event, order_id }.into(),
+                None => OrderError::NotFound { order_id },
+            }),
+        }
     }
 
     fn order(&self, order_id: u64) -> Option<&Order> {

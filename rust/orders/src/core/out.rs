@@ -3,7 +3,7 @@
 use super::{Core, Output};
 use crate::{
     failure::FailureCode,
-    order::Order,
+    order::{Attempt, Order},
     states::State,
     wire::{BundleRef, Channel, ErrorInfo, Fill, Header, Message, OrderStatus, Report, SwapLeg, TEST, flags},
 };
@@ -31,12 +31,10 @@ impl Core {
             revert: order.revert.clone(),
             ..ErrorInfo::new(code as u16, order.reason.clone())
         });
-        let sender = order.slot.map(|slot| (self.state.lanes.lane(slot.lane).sender, slot.nonce));
-        let transactions =
-            sender.map(|(sender, nonce)| order.attempts.iter().map(move |one| one.reference(sender, nonce)));
+        let reference = |one: &Attempt| one.reference(self.state.lanes.lane(one.slot.lane).sender);
         Report {
             status: Some(self.status(order)),
-            transactions: transactions.into_iter().flatten().collect(),
+            transactions: order.attempts.iter().map(reference).collect(),
             error,
             bundles: self.bundles(order),
             trace: order.trace,

@@ -7,7 +7,7 @@ use std::{
 
 use types::{Address, B256};
 
-use super::{Clocks, Now, Timer};
+use super::{Clocks, Now, Timer, simulate::Trying};
 use crate::{
     arena::{Arena, Place},
     chain::{Receipt, Ring},
@@ -129,6 +129,8 @@ pub struct Counters {
     pub reorgs: u64,
     pub nonce_holes_filled: u64,
     pub submission_failures: u64,
+    pub simulations: u64,
+    pub sim_drift: u64,
     pub total_gas_wei: u128,
     pub total_realized_wei: i128,
 }
@@ -168,7 +170,8 @@ pub struct State {
     pub(super) requests: BTreeMap<u64, Request>,
     /// Validated orders without a slot, the most profitable first.
     pub(super) queue: BTreeSet<(Reverse<u128>, u64)>,
-    pub(super) simulating: BTreeSet<u64>,
+    /// What is being simulated.
+    pub(super) simulating: BTreeMap<u64, Trying>,
     /// How many live orders use a pool.
     pub(super) pools: HashMap<Address, u32>,
     pub(super) ring: Ring,
@@ -177,6 +180,8 @@ pub struct State {
     pub(super) landed: BTreeMap<(u64, B256), Landing>,
     /// Those of the landed that are not as deep as asked.
     pub(super) shallow: BTreeSet<(u64, B256)>,
+    /// Slots of which nobody knows, after a long absence, what became of them.
+    pub(super) lookups: BTreeSet<Slot>,
     pub(super) finalized: u64,
     pub(super) tip: u64,
     pub(super) wheel: Wheel<Timer>,
@@ -196,12 +201,12 @@ stored! {
     Summary { order_id, key, sub, failure, flags, reports, ledger, at_ns }
     Counters {
         signals_received, orders_created, orders_submitted, orders_completed, orders_failed, failures, duplicates,
-        sequence_gaps, replacements, cancels, reorgs, nonce_holes_filled, submission_failures, total_gas_wei,
+        sequence_gaps, replacements, cancels, reorgs, nonce_holes_filled, submission_failures, simulations, sim_drift, total_gas_wei,
         total_realized_wei,
     }
     State {
         engine_ns, wall_ns, shift, next_order, next_request, window, sources, orders, watched, summaries, lanes, hashes,
-        requests, queue, simulating, pools, ring, receipts, landed, shallow, finalized, tip, wheel, outbox, up, halted,
+        requests, queue, simulating, pools, ring, receipts, landed, shallow, lookups, finalized, tip, wheel, outbox, up, halted,
         failures_in_row, spent, counters,
     }
 }
@@ -255,12 +260,13 @@ impl State {
             hashes: HashMap::new(),
             requests: BTreeMap::new(),
             queue: BTreeSet::new(),
-            simulating: BTreeSet::new(),
+            simulating: BTreeMap::new(),
             pools: HashMap::new(),
             ring: Ring::default(),
             receipts: HashMap::new(),
             landed: BTreeMap::new(),
             shallow: BTreeSet::new(),
+            lookups: BTreeSet::new(),
             finalized: 0,
             tip: config.min_priority_fee,
             wheel: Wheel::default(),

@@ -85,6 +85,7 @@ impl Core {
         let head = self.state.ring.head();
         let attempt = Attempt {
             hash: signed.hash,
+            slot,
             kind,
             channel,
             offer,

@@ -53,7 +53,7 @@ impl Core {
     /// Looks after what is out, once for each head.
     pub(super) fn look_after(&mut self) {
         let out = self.state.orders().filter(|order| order.is_out() && order.inclusion.is_none());
-        let mut raise = Vec::new();
+        let mut slow = Vec::new();
         let base = self.state.ring.head().map_or(0, next_base_fee);
         let number = self.state.ring.head().map_or(0, |head| head.number);
         let market = base.saturating_add(self.state.tip);
@@ -66,18 +66,16 @@ impl Core {
                 u128::from(market) * 100 > u128::from(attempt.market) * u128::from(self.config.price_trigger_pct);
             let waited = number >= attempt.block.saturating_add(self.config.after_blocks);
             if order.cancel_for.is_none() && (dearer || attempt.offer.max_fee < base || waited) {
-                raise.push(order.id);
+                slow.push(order.id);
             }
         }
-        for order_id in raise.into_iter().take(REPLACEMENTS_AT_ONCE) {
-            if !self.speed_up(order_id) {
-                self.ask_presence(order_id);
-            }
+        for order_id in slow.into_iter().take(REPLACEMENTS_AT_ONCE) {
+            self.raise(order_id);
         }
     }
 
     /// An order that can't be made faster may have been lost: somebody should look.
-    fn ask_presence(&mut self, order_id: u64) {
+    pub(super) fn ask_presence(&mut self, order_id: u64) {
         let Some(order) = self.order(order_id).filter(|order| matches!(order.sub, Sub::InPool | Sub::Orphaned)) else {
             return;
         };
@@ -148,10 +146,10 @@ impl Core {
         for sender in senders {
             self.want(Want::Account { sender });
         }
-        let waiting: Vec<_> = std::mem::take(&mut self.state.simulating).into_iter().collect();
-        for order_id in waiting {
-            self.simulate(order_id);
+        for (order_id, trying) in std::mem::take(&mut self.state.simulating) {
+            self.simulate(order_id, trying.purpose);
         }
+        self.ask_lookups();
         let unread: Vec<_> = self.state.unread().collect();
         for (number, hash) in unread {
             self.want(Want::Receipts { number, hash });

@@ -6,7 +6,11 @@
 mod chain;
 mod world;
 
-use execlayer_orders::{Input, wire::Channel};
+use execlayer_orders::{
+    Input,
+    config::{Presim, Relay},
+    wire::Channel,
+};
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use world::{Way, World};
 
@@ -27,6 +31,7 @@ enum Op {
     Cancel { order: u64 },
     SpeedUp { order: u64 },
     Finalize { back: usize },
+    Absence { depth: usize, blocks: usize },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -75,7 +80,18 @@ fn apply(world: &mut World, op: &Op) {
         }
         Op::Reorganise { depth, room } => {
             let free = world.chain.blocks.len() - world.final_blocks.max(1);
+            world.deep |= depth.min(free) as u64 > world.config.confirmation_blocks;
             world.chain.reorganise(depth.min(free), room);
+        }
+        Op::Absence { depth, blocks } => {
+            let free = world.chain.blocks.len() - world.final_blocks.max(1);
+            world.deep |= depth.min(free) as u64 > world.config.confirmation_blocks;
+            world.chain.reorganise(depth.min(free), 1);
+            for _ in 0..blocks {
+                world.chain.mine(1, chain::GAS_LIMIT / 2, false);
+            }
+            world.crash();
+            world.final_blocks = world.chain.blocks.len() - 5;
         }
         Op::ShowHead => world.show_head(),
         Op::ShowOldHead { back } => {
@@ -109,22 +125,48 @@ fn apply(world: &mut World, op: &Op) {
     }
 }
 
+fn try_all(ops: &[Op], sharing: u32, presim: Presim, relay: Relay) {
+    let mut world = World::new(sharing, presim, relay);
+    for op in ops {
+        apply(&mut world, op);
+    }
+    world.come_to_rest();
+    world.judge();
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    let failure_persistence = Some(Box::new(FileFailurePersistence::WithSource("regressions")) as _);
+    ProptestConfig { cases, failure_persistence, ..ProptestConfig::default() }
+}
+
+fn presims() -> impl Strategy<Value = Presim> {
+    prop::sample::select(Presim::ALL)
+}
+
+fn relays() -> impl Strategy<Value = Relay> {
+    prop::sample::select(&Relay::ALL[1..])
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 200,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config(150))]
 
     #[test]
     fn nothing_is_executed_twice_lost_or_misreported(
-        ops in prop::collection::vec(op(), 1..120), sharing in 1u32..=2,
+        ops in prop::collection::vec(op(), 1..120), sharing in 1u32..=2, presim in presims(), relay in relays(),
     ) {
-        let mut world = World::new(sharing);
-        for op in &ops {
-            apply(&mut world, op);
-        }
-        world.come_to_rest();
-        world.judge();
+        try_all(&ops, sharing, presim, relay);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(8))]
+
+    #[test]
+    fn an_absence_of_any_length_loses_nothing(
+        before in prop::collection::vec(op(), 10..50), depth in 0usize..4, blocks in 120usize..140,
+        after in prop::collection::vec(op(), 1..10), sharing in 1u32..=2, presim in presims(), relay in relays(),
+    ) {
+        let ops: Vec<_> = before.into_iter().chain([Op::Absence { depth, blocks }]).chain(after).collect();
+        try_all(&ops, sharing, presim, relay);
     }
 }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use execlayer_orders::{
-    Config, Engine, Input, Now, Output, State, Want,
+    Config, Engine, Found, Input, Now, Output, Simulation, State, Want,
     build::{Framing, Wiring},
-    config::{Conflict, Endpoint, Relay},
+    chain::{Head, Receipt},
+    config::{Conflict, Endpoint, Presim, Relay},
     journal::{RECORD_HEAD, SEGMENT_BYTES, Snapshot},
     lanes::Owner,
     replies::{Answer, verdict},
@@ -65,6 +66,8 @@ pub struct World {
     ended: BTreeMap<u64, State>,
     /// How many blocks can't be reorganised any more.
     pub final_blocks: usize,
+    /// Whether the chain ever went back behind what is taken for settled.
+    pub deep: bool,
 }
 
 fn secrets() -> [B256; 2] {
@@ -84,18 +87,19 @@ fn wiring() -> Wiring {
 }
 
 impl World {
-    pub fn new(sharing: u32) -> Self {
+    pub fn new(sharing: u32, presim: Presim, relay: Relay) -> Self {
         let senders: Vec<_> = secrets().iter().map(|secret| Key::from_bytes(secret).unwrap().address()).collect();
         let public = Endpoint { submit: true, relay: Relay::None };
         let config = Config {
-            endpoints: vec![public, Endpoint { submit: false, relay: Relay::Flashbots }, public],
+            endpoints: vec![public, Endpoint { submit: false, relay }, public],
             prices: vec![(TOKEN, 10u128.pow(18))],
             max_concurrent_orders: 12,
             lane_depth: 4,
             private_sharing: sharing,
-            conflict: Conflict::Ignore,
+            conflict: if presim == Presim::Always { Conflict::Simulate } else { Conflict::Ignore },
+            presim,
             max_failures_in_row: u32::MAX,
-            max_state_lag: u64::MAX,
+            max_state_lag: if presim == Presim::Off { u64::MAX } else { 1 },
             ..Config::new(1, CONTRACT, RECIPIENT, senders)
         };
         let mut world = Self {
@@ -119,6 +123,7 @@ impl World {
             results: BTreeMap::new(),
             ended: BTreeMap::new(),
             final_blocks: 1,
+            deep: false,
         };
         world.open();
         world.show_head();
@@ -167,7 +172,7 @@ impl World {
 
     fn raw_of(body: &serde_json::Value) -> Option<Vec<u8>> {
         let first = &body["params"][0];
-        let text = first.as_str().or_else(|| first["txs"][0].as_str())?;
+        let text = first.as_str().or_else(|| first["txs"][0].as_str()).or_else(|| first["tx"].as_str())?;
         Some(hex::decode(text).unwrap())
     }
 
@@ -181,9 +186,12 @@ impl World {
         if order_id == 0 {
             self.fillers.push(transaction.hash());
         } else {
+            let lanes = self.engine.as_ref().unwrap().core().state().lanes();
+            let lane = |sender| lanes.lane(lanes.find(sender).unwrap());
             let slots = self.slots.entry(order_id).or_default();
             slots.insert(slot);
-            assert_eq!(slots.len(), 1, "attempts of order {order_id} have several slots");
+            let open = slots.iter().filter(|(sender, nonce)| lane(sender).slots.contains_key(nonce));
+            assert!(open.count() <= 1, "attempts of order {order_id} have several open slots");
         }
         let fees = (transaction.max_fee_per_gas(), transaction.max_priority_fee_per_gas());
         assert!(fees.0 <= self.config.max_gas_price.into() && fees.1 <= fees.0);
@@ -302,11 +310,18 @@ impl World {
         let answer = if !arrives {
             None
         } else if endpoint == 1 {
-            let block = body["params"][0]["blockNumber"].as_str().unwrap();
-            let block = u64::from_str_radix(&block[2..], 16).unwrap();
-            self.chain.bundles.push((block, Transaction::from_bytes(&raw).unwrap()));
-            let bundle = execlayer_orders::build::request::bundle_hash(&hash);
-            Some(format!(r#"{{"result":{{"bundleHash":"{bundle}"}}}}"#))
+            let number =
+                |name: &str| body["params"][0][name].as_str().map(|text| u64::from_str_radix(&text[2..], 16).unwrap());
+            let transaction = Transaction::from_bytes(&raw).unwrap();
+            if let Some(last) = number("maxBlockNumber") {
+                let blocks = self.chain.head().number + 1..=last;
+                self.chain.bundles.extend(blocks.map(|block| (block, transaction.clone())));
+                Some(format!(r#"{{"result":"{hash}"}}"#))
+            } else {
+                self.chain.bundles.push((number("blockNumber").unwrap(), transaction));
+                let bundle = execlayer_orders::build::request::bundle_hash(&hash);
+                Some(format!(r#"{{"result":{{"bundleHash":"{bundle}"}}}}"#))
+            }
         } else {
             Some(match self.chain.send(&raw) {
                 Reply::Taken => format!(r#"{{"result":"{hash}"}}"#),
@@ -352,7 +367,27 @@ impl World {
             }
             Want::Account { sender } => self.tell_account(sender),
             Want::Presence { order_id, .. } => self.step(Input::Absent { order_id }),
-            Want::Simulate { .. } | Want::Reason { .. } => {}
+            Want::Simulate { order_id, block, .. } => {
+                // Some turn false from one block to the next.
+                let simulation = if (u64::from(block[0]) + order_id).is_multiple_of(9) {
+                    Simulation::Reverted { data: vec![1, 2, 3, 4] }
+                } else {
+                    Simulation::Passed { gas: 160_000, profit: None, payment: 0, block: B256::ZERO }
+                };
+                self.step(Input::Simulated { order_id, simulation });
+            }
+            Want::Lookup { sender, nonce, hashes } => {
+                let holds = |(one, _, receipt): &(Transaction, Address, Receipt)| {
+                    hashes.contains(&one.hash()).then(|| receipt.clone())
+                };
+                let found = self.chain.blocks.iter().find_map(|block| {
+                    let Head { number, hash, .. } = block.head;
+                    let receipt = block.transactions.iter().find_map(holds)?;
+                    Some(Found { number, block: hash, receipt })
+                });
+                self.step(Input::LookedUp { sender, nonce, found });
+            }
+            Want::Reason { .. } => {}
         }
     }
 
@@ -488,7 +523,9 @@ impl World {
                 .transactions()
                 .filter(|(one, _, receipt)| receipt.success && one.input().get(4..36) == Some(reference.as_slice()))
                 .count();
-            assert!(executions <= 1, "order {order_id} was executed {executions} times");
+            // Bytes for a slot that was settled can only come back where the chain went back behind that.
+            let moved = self.slots.get(&order_id).is_some_and(|slots| slots.len() > 1);
+            assert!(executions <= 1 || moved && self.deep, "order {order_id} was executed {executions} times");
             assert!(corrected || executions == usize::from(claim == State::Completed), "order {order_id}: {claim:?}");
         }
     }

@@ -1,0 +1,162 @@
+"""Orders are tried on a chain of the same process before they are signed, and again when its head moves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from execlayer import Chain, Transaction
+from execlayer._core import OrderEngine, decode_frame, encode_signal
+
+WALL = 1_700_000_000 * 10**9
+# Takes the chance that is there, once: reverts where slot 0 is set, else sets it.
+RUNTIME = bytes.fromhex("600054600c57600160005500" + "5b60006000fd")
+CREATION = bytes.fromhex("6012 80 600b 6000 39 6000 f3") + RUNTIME
+TOKENS = [b"\x44" * 20, b"\x11" * 20]
+Outputs = list[tuple[Any, ...]]
+
+
+@dataclass
+class World:
+    """A chain, the contract on it, and an engine that tries on the one and calls the other."""
+
+    chain: Chain
+    contract: str
+    engine: OrderEngine
+    sequence: int = 0
+
+    def show_head(self) -> Outputs:
+        block = self.chain.block("latest")
+        header = (block.number, block.hash, block.parent_hash, block.timestamp, block.base_fee, 15_000_000, 30_000_000)
+        outputs = self.engine.head((2, WALL), header)
+        for account in self.chain.accounts[:1]:
+            self.engine.account((2, WALL), account.address, account.nonce, 10**20, (block.number, block.hash))
+        return outputs
+
+    def signal(self, pool: int) -> Outputs:
+        self.sequence += 1
+        frame = encode_signal(
+            (9, self.sequence, WALL, False, False),
+            signal_id=self.sequence,
+            created_unix_ns=WALL,
+            chain_id=self.chain.chain_id,
+            action="raw_call",
+            channel="public",
+            raw_call=b"",
+            expected_profit=10**18,
+            expected_profit_wei=10**18,
+            required_capital=1,
+            profit_token=TOKENS[1],
+            pools=[bytes([pool]) * 20],
+            tokens=TOKENS,
+            amounts=[5],
+            state_block=0,
+        )
+        outputs, nacks = self.engine.frames((3, WALL), [frame], True)
+        assert nacks == [None]
+        return outputs
+
+    def outcome(self) -> dict[str, Any]:
+        return decode_frame(self.engine.results(0, 100)[-1][1])
+
+
+def world(folder: Path, **settings: Any) -> World:
+    chain = Chain.dev()
+    deployer = chain.accounts[1]
+    sent = deployer.send(None, data=CREATION)
+    chain.mine()
+    contract = chain.receipt(sent).contract_address
+    assert contract is not None
+    engine = OrderEngine(
+        str(folder / "journal"),
+        lock_folder=str(folder / "locks"),
+        chain_id=chain.chain_id,
+        contract=contract,
+        recipient=b"\xdd" * 20,
+        keys=[chain.accounts[0].key],
+        endpoints=[(b"", True, None)],
+        settings={"presim": "always", **settings},
+    )
+    engine.simulate_on(chain.core)
+    made = World(chain, contract, engine)
+    made.show_head()
+    return made
+
+
+def raw(outputs: Outputs) -> list[bytes]:
+    sends = [output for output in outputs if output[0] == "send"]
+    return [bytes.fromhex(json.loads(output[4])["params"][0][2:]) for output in sends]
+
+
+def test_an_order_is_signed_with_the_gas_that_it_was_seen_to_need(tmp_path: Path) -> None:
+    here = world(tmp_path)
+    [signed] = raw(here.signal(0x22))
+    receipt = here.chain.receipt(Transaction.decode(signed).hash) if here.chain.mine([signed]) else None
+    assert receipt is not None and receipt.ok
+    assert Transaction.decode(signed).gas_limit == receipt.gas_used * 120 // 100
+    assert here.engine.stats()["simulations"] == 1
+
+
+def test_an_order_that_would_revert_is_refused_and_nothing_is_signed(tmp_path: Path) -> None:
+    here = world(tmp_path)
+    here.chain.accounts[1].send(here.contract)
+    here.chain.mine()
+    here.show_head()
+    assert raw(here.signal(0x22)) == []
+    status = here.outcome()["status"]
+    assert (status["state"], status["failure"]) == ("Failed", "SimulationFailed")
+
+
+@pytest.mark.parametrize(("pool", "failure"), [(0x22, "SimulationFailed"), (0x33, None)])
+def test_a_newcomer_is_tried_after_the_live_order_of_its_pool(tmp_path: Path, pool: int, failure: str | None) -> None:
+    here = world(tmp_path)
+    assert len(raw(here.signal(0x22))) == 1
+    assert len(raw(here.signal(pool))) == (failure is None)
+    if failure is not None:
+        assert here.outcome()["status"]["failure"] == failure
+
+
+def test_what_waits_is_tried_again_on_each_head(tmp_path: Path) -> None:
+    here = world(tmp_path, lane_depth=1)
+    assert len(raw(here.signal(0x22))) == 1
+    assert raw(here.signal(0x33)) == [], "no slot is free"
+    assert here.engine.stats()["queue_depth"] == 1
+    here.chain.accounts[1].send(here.contract)
+    here.chain.mine()
+    here.show_head()
+    status = here.outcome()["status"]
+    assert (status["state"], status["failure"]) == ("Failed", "SimulationFailed")
+
+
+def test_a_chain_that_did_something_else_than_foretold_raises_an_alarm(tmp_path: Path) -> None:
+    here = world(tmp_path)
+    [signed] = raw(here.signal(0x22))
+    tx_hash = Transaction.decode(signed).hash
+    parent = here.chain.block("latest")
+    block = "0x" + "07" * 32
+    here.engine.head((5, WALL), (parent.number + 1, block, parent.hash, 0, 10**9, 15_000_000, 30_000_000))
+    receipt = {
+        "transactionHash": tx_hash,
+        "blockHash": block,
+        "transactionIndex": "0x0",
+        "status": "0x1",
+        "gasUsed": hex(21_001),
+        "effectiveGasPrice": hex(10**9),
+        "logs": [],
+    }
+    outputs = here.engine.receipts((6, WALL), block, json.dumps({"result": [receipt]}).encode())
+    assert outputs is not None
+    assert ("alert", True, "sim_drift") in [output[:3] for output in outputs]
+    assert here.engine.stats()["sim_drift"] == 1
+
+
+def test_an_answer_of_a_node_is_read_and_what_is_none_changes_nothing(tmp_path: Path) -> None:
+    here = world(tmp_path)
+    assert here.engine.simulation((5, WALL), 1, b"no json") is None
+    call = {"status": "0x1", "gasUsed": "0x5208", "returnData": "0x", "logs": []}
+    answer = {"result": [{"parentHash": "0x" + "01" * 32, "calls": [call]}]}
+    assert here.engine.simulation((5, WALL), 1, json.dumps(answer).encode()) == []
