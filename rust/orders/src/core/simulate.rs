@@ -62,23 +62,24 @@ impl Core {
             Presim::Off => false,
             Presim::Always => true,
             Presim::Fallback => {
-                let rivalled = self.config.conflict == Conflict::Simulate && self.rivals(order_id).next().is_some();
-                rivalled || !gates::is_fresh(&self.config, order.state_block, head)
+                !self.before(order_id).is_empty() || !gates::is_fresh(&self.config, order.state_block, head)
             }
         };
         let holds = |passed: &Passed| {
             gates::is_fresh(&self.config, passed.number, head)
-                && self.rivals(order_id).all(|rival| passed.after.contains(&rival))
+                && self.before(order_id).iter().all(|rival| passed.after.contains(rival))
         };
         wanted && !order.passed.as_ref().is_some_and(holds)
     }
 
+    /// The live orders that an order has to pay after.
+    fn before(&self, order_id: u64) -> Vec<u64> {
+        if self.config.conflict == Conflict::Simulate { self.rivals(order_id).collect() } else { Vec::new() }
+    }
+
     /// Asks what an order would do now.
     pub(super) fn simulate(&mut self, order_id: u64, purpose: Purpose) {
-        let after: Vec<_> = match self.config.conflict {
-            Conflict::Ignore => Vec::new(),
-            _ => self.rivals(order_id).collect(),
-        };
+        let after = self.before(order_id);
         let Some(head) = self.state.ring.head() else { return };
         let (number, block) = (head.number, head.hash);
         let Some(trial) = self.order(order_id).map(|order| self.trial(order)) else { return };

@@ -29,11 +29,11 @@ const KILLS: usize = 60;
 /// Steps between two kills.
 const CALM: u64 = 12;
 
-pub fn secrets() -> [B256; 2] {
+fn secrets() -> [B256; 2] {
     [B256::repeat_byte(0x21), B256::repeat_byte(0x22)]
 }
 
-pub fn config() -> Config {
+fn config() -> Config {
     let senders = secrets().map(|secret| Key::from_bytes(&secret).unwrap().address()).to_vec();
     let public = Endpoint { submit: true, relay: Relay::None };
     Config {

@@ -139,6 +139,11 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence, ..ProptestConfig::default() }
 }
 
+/// So many, unless `PROPTEST_CASES` says otherwise.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
 fn presims() -> impl Strategy<Value = Presim> {
     prop::sample::select(Presim::ALL)
 }
@@ -148,7 +153,7 @@ fn relays() -> impl Strategy<Value = Relay> {
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(config(cases(150)))]
 
     #[test]
     fn nothing_is_executed_twice_lost_or_misreported(
@@ -159,7 +164,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(8))]
+    #![proptest_config(config(cases(8)))]
 
     #[test]
     fn an_absence_of_any_length_loses_nothing(
