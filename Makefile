@@ -89,6 +89,10 @@ fuzz-evm: ## generated programs here and in revm: make fuzz-evm PROGRAMS=1000000
 	cargo run --quiet --profile fuzz --no-default-features --manifest-path rust/compare/Cargo.toml -- \
 	    fuzz $(PROGRAMS) $(SEED)
 
+.PHONY: soak-orders
+soak-orders: ## an order engine's process killed 500 times: nothing executed twice, no outcome lost (KILLS=5000 for more)
+	KILLS=$${KILLS:-500} cargo test --quiet --package execlayer-orders --test kill
+
 .PHONY: coverage
 coverage: build ## lines covered in both languages; fails under 80 %
 	.ci/coverage

@@ -181,6 +181,8 @@ class Snapshot:
 @final
 class Key:
     def __new__(cls, secret: str | bytes) -> Self: ...
+    @staticmethod
+    def from_keystore(json: bytes, password: bytes) -> Key: ...
     @property
     def address(self) -> str: ...
     @property
@@ -706,7 +708,7 @@ class OrderEngine:
         contract: str | bytes,
         recipient: str | bytes,
         keys: Sequence[Key],
-        endpoints: Sequence[tuple[bytes, bool, str | None] | tuple[str, str, list[str], bool, bool]],
+        endpoints: Sequence[tuple[bytes, bool, str | None]],
         settings: dict[str, Any] | None = None,
         allowed: Sequence[str | bytes] | None = None,
         prices: dict[str, int] | None = None,

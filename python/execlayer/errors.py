@@ -931,6 +931,20 @@ class StateTransitionError(ExeclayerError):
     order_id: int
 
 
+class KeystoreError(ExeclayerError, ValueError):
+    """A keystore does not open."""
+
+
+class KeystoreMalformed(KeystoreError):
+    """It is none of version 3, or asks for more than any should."""
+
+    reason: str
+
+
+class KeystoreLocked(KeystoreError):
+    """The password is another one, or the file was damaged."""
+
+
 class FrameRefused(ExeclayerError, ValueError):
     """Bytes are no frame of the wire protocol: its code, and the byte where that was seen."""
 

@@ -15,13 +15,14 @@ import trio
 
 from ..upstream import Answer, Client, Endpoint, Failover
 from ..upstream.client import Outcome
+from ..upstream.codecs import request_head
 from ..upstream.endpoint import Connector, connect
 from ..upstream.errors import Backlogged
 from ..upstream.failover import Event, Member
 from .settings import OrderSettings
 
-Row = tuple[str, str, list[str], bool, bool]
-"""An endpoint as the core wants it: host, path, further lines of HTTP's head, whether public, whether a relay."""
+Row = tuple[bytes, bool, str | None]
+"""An endpoint as the core wants it: the head of its HTTP requests, whether public, and the dialect of a relay."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,5 @@ class Endpoints:
 
 def _row(endpoint: Endpoint, *, is_relay: bool) -> Row:
     submit = not is_relay and "submit" in endpoint.roles
-    if endpoint.scheme not in ("http", "https"):
-        return "", "", [], submit, is_relay
-    lines = [f"{name}: {value}" for name, value in endpoint.request_headers.items()]
-    return endpoint.authority, endpoint.target, lines, submit, is_relay
+    head = request_head(endpoint) if endpoint.scheme in ("http", "https") else b""
+    return head, submit, "flashbots" if is_relay else None

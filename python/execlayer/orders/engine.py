@@ -119,6 +119,7 @@ class OrderEngine:
             "want_receipts": lambda number, block: self._watch.ask(self._watch.receipts, number, block),
             "want_account": lambda sender: self._watch.ask(self._watch.account, sender),
             "want_simulation": self._simulate,
+            "want_lookup": lambda *slot: self._watch.ask(self._watch.lookup, *slot),
             "want_reason": lambda order, block: self._watch.ask(self._watch.reason, order, block),
             "want_presence": lambda order, hashes: self._watch.ask(self._watch.presence, order, hashes),
         }
@@ -356,6 +357,10 @@ class OrderEngine:
         if began is not None:
             self.monitor.times["presim_time"].note((time.monotonic_ns() - began) / 1e9)
         self._step(self.core.simulated, order, gas, revert)
+
+    def looked_up(self, sender: str, nonce: int, body: bytes | None) -> bool:
+        """Which of a slot's transactions is in the chain: its receipt, or None. False: it is no receipt."""
+        return self._step(self.core.looked_up, sender, nonce, body) is not None
 
     def absent(self, order: int) -> None:
         """Nobody shows an order's transactions."""

@@ -5,24 +5,15 @@ A plain key on a chain where money is real is refused: whoever reads the disk wo
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from pathlib import Path
-from typing import Any
 
 from .. import _core
-from ..errors import ExeclayerError
-from .cipher import aes_ctr
+from ..errors import ExeclayerError, KeystoreError, KeystoreLocked
 from .settings import DEVELOPMENT_CHAINS, OrderSettings
 from .wire import AuthKey
 
 SECRET_BYTES_MIN = 16
 """Shorter ones could be guessed."""
-
-
-SCRYPT_BYTES_MAX = 1 << 30
-"""What opening a keystore may take; geth's own want 256 MiB."""
 
 
 class KeyUnreadable(ExeclayerError, ValueError):
@@ -92,27 +83,10 @@ def _plain(path: Path) -> _core.Key:
 
 
 def _keystore(path: Path, password: str) -> _core.Key:
+    """The key stays in Rust: nothing of it is ever a Python object."""
     try:
-        value = json.loads(_text(path))
-        crypto = value.get("crypto") or value["Crypto"]
-        if value["version"] != 3 or crypto["cipher"] != "aes-128-ctr":
-            raise _unreadable(path, "only version 3 with aes-128-ctr is known")
-        derived = _derive(crypto["kdf"], crypto["kdfparams"], password.encode())
-        sealed = bytes.fromhex(crypto["ciphertext"])
-        if not hmac.compare_digest(_core.keccak256(derived[16:32] + sealed), bytes.fromhex(crypto["mac"])):
-            raise _unreadable(path, "the password is another one")
-        return _core.Key(aes_ctr(derived[:16], bytes.fromhex(crypto["cipherparams"]["iv"]), sealed))
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, KeyUnreadable):
-            raise
-        raise _unreadable(path, f"no keystore of version 3: {type(error).__name__}") from None
-
-
-def _derive(kdf: str, params: dict[str, Any], password: bytes) -> bytes:
-    salt, length = bytes.fromhex(params["salt"]), params["dklen"]
-    if kdf == "scrypt":
-        n, r, p = params["n"], params["r"], params["p"]
-        return hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, dklen=length, maxmem=SCRYPT_BYTES_MAX)
-    if kdf == "pbkdf2" and params["prf"] == "hmac-sha256":
-        return hashlib.pbkdf2_hmac("sha256", password, salt, params["c"], length)
-    raise ValueError(kdf)
+        return _core.Key.from_keystore(_text(path).encode(), password.encode())
+    except KeystoreLocked:
+        raise _unreadable(path, "the password is another one") from None
+    except KeystoreError as error:
+        raise _unreadable(path, str(error)) from None

@@ -54,6 +54,8 @@ class Told(Protocol):
 
     def simulated(self, order: int, gas: int | None, revert: bytes) -> None: ...
 
+    def looked_up(self, sender: str, nonce: int, body: bytes | None) -> bool: ...
+
     def absent(self, order: int) -> None: ...
 
     def reverted(self, order: int, data: bytes) -> None: ...
@@ -236,6 +238,22 @@ class Watch:
             self._told.reverted(order, revert_data(error))
         return True
 
+    async def lookup(self, sender: str, nonce: int, hashes: Sequence[str]) -> bool:
+        """Which of a slot's transactions the chain holds, however deep, after a long absence. Two nodes have to say the
+        same, where there are two: the core can't see for itself so far back."""
+        calls = [("eth_getTransactionReceipt", (one,)) for one in hashes]
+        answers = await self._failover.read_many(calls, count=2)
+        if len(answers) < max(min(2, len(self._failover.fit("read"))), 1):
+            return False
+        values = [[reading.value for reading in one] for one in answers]
+        if any(isinstance(value, CallRefused) for one in values for value in one):
+            return False
+        found = [next((value for value in one if value is not None), None) for one in values]
+        if any(_place(one) != _place(found[0]) for one in found):
+            return False
+        body = None if found[0] is None else json.dumps({"result": found[0]}).encode()
+        return self._told.looked_up(sender, nonce, body)
+
     async def presence(self, order: int, hashes: Sequence[str]) -> bool:
         """Whether anybody who is up to date still shows one of an order's transactions. The core asks once a head."""
         head = self.feed.ring.head
@@ -265,6 +283,10 @@ def _quantity(value: Any) -> int:
     if isinstance(value, CallRefused):
         raise value
     return int(value, 16)
+
+
+def _place(receipt: Any) -> Any:
+    return (receipt.get("transactionHash"), receipt.get("blockHash")) if isinstance(receipt, dict) else None
 
 
 def _is_at(value: Any, number: int) -> bool:

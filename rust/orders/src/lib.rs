@@ -14,6 +14,7 @@ pub mod failure;
 pub mod fees;
 pub mod gates;
 pub mod journal;
+pub mod keystore;
 pub mod lanes;
 pub mod order;
 pub mod outbox;
@@ -24,6 +25,7 @@ pub mod sign;
 pub mod states;
 pub mod stored;
 pub mod timer;
+mod vault;
 pub mod window;
 pub mod wire;
 

@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, fmt};
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
 use types::{Address, B256, Key, Signature, U256, keccak256, keys::HALF_ORDER, keys::InvalidKey, primitives::hex};
 
+use crate::vault::{Place, Vault};
+
 /// The sender's key can't be used now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the wallet of {sender} is not accessible: {reason}")]
@@ -25,18 +27,12 @@ pub trait Signer: Send {
     fn sign(&mut self, sender: Address, hash: &B256) -> Result<Signature, WalletInaccessible>;
 }
 
-/// A secret that is overwritten when it goes.
-struct Secret(Box<SecretKey>);
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.non_secure_erase();
-    }
-}
-
-/// Keys in this process's memory. Debug output never shows the secrets.
+/// Keys in this process's memory, on locked pages that are overwritten when they go. Debug output never shows a secret.
 #[derive(Default)]
-pub struct MemorySigner(BTreeMap<Address, Secret>);
+pub struct MemorySigner {
+    keys: BTreeMap<Address, Place>,
+    vault: Vault,
+}
 
 impl MemorySigner {
     /// Holds no key yet.
@@ -46,30 +42,39 @@ impl MemorySigner {
 
     /// Takes a secret's 32 bytes, big-endian, and says whose it is.
     pub fn add(&mut self, secret: &B256) -> Result<Address, InvalidKey> {
-        let key = SecretKey::from_byte_array(secret.0).map_err(|_| InvalidKey)?;
+        let mut key = SecretKey::from_byte_array(secret.0).map_err(|_| InvalidKey)?;
         let public = PublicKey::from_secret_key(SECP256K1, &key).serialize_uncompressed();
+        key.non_secure_erase();
         let address = Address::from_word(keccak256(&public[1..]));
-        self.0.insert(address, Secret(Box::new(key)));
+        let Self { keys, vault } = self;
+        keys.entry(address).or_insert_with(|| vault.put(&secret.0));
         Ok(address)
     }
 
     /// Whose keys it holds.
     pub fn senders(&self) -> impl Iterator<Item = Address> {
-        self.0.keys().copied()
+        self.keys.keys().copied()
+    }
+
+    /// Whether no secret can be written to swap: the system may grant too little locked memory.
+    pub fn is_locked(&self) -> bool {
+        self.vault.is_locked()
     }
 }
 
 impl fmt::Debug for MemorySigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.keys.keys()).finish()
     }
 }
 
 impl Signer for MemorySigner {
     fn sign(&mut self, sender: Address, hash: &B256) -> Result<Signature, WalletInaccessible> {
-        let secret =
-            self.0.get(&sender).ok_or_else(|| WalletInaccessible { sender, reason: "no such key".to_owned() })?;
-        let (id, bytes) = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &secret.0).serialize_compact();
+        let wrong = |reason: &str| WalletInaccessible { sender, reason: reason.to_owned() };
+        let place = self.keys.get(&sender).ok_or_else(|| wrong("no such key"))?;
+        let mut key = SecretKey::from_byte_array(*self.vault.get(*place)).map_err(|_| wrong("damaged in memory"))?;
+        let (id, bytes) = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &key).serialize_compact();
+        key.non_secure_erase();
         Ok(Signature::from_bytes_and_parity(&bytes, i32::from(id) & 1 == 1))
     }
 }
@@ -112,6 +117,7 @@ mod tests {
         assert!(signer.sign(Address::ZERO, &hash).is_err());
         assert!(!format!("{signer:?}").contains("4646"));
         assert!(signer.add(&B256::ZERO).is_err());
+        assert!(signer.is_locked());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use chain::{
     transition::TransitionError,
     types::{Address, B256, BlockId, Bytes, RecoverError, TransactionError, U256, keys::InvalidKey, rlp},
 };
-use orders::{OrderError, StateTransitionError, journal::JournalError, wire::WireError};
+use orders::{OrderError, StateTransitionError, journal::JournalError, keystore::KeystoreError, wire::WireError};
 use pyo3::{
     prelude::*,
     sync::PyOnceLock,
@@ -404,6 +404,10 @@ reasons! {
     }
     StateTransitionError {
         StateTransitionError { current, attempted, order_id } => StateTransitionError(current, attempted, order_id),
+    }
+    KeystoreError {
+        KeystoreError::Malformed { reason } => KeystoreMalformed(reason),
+        KeystoreError::Password => KeystoreLocked(),
     }
     WireError {
         WireError { code, offset } => FrameRefused(code, offset),

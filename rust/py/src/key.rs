@@ -1,6 +1,7 @@
 //! Secret keys: sign, and tell the address.
 
-use chain::types::{Key, Transaction, TxKind, tx};
+use chain::types::{B256, Key, Transaction, TxKind, tx};
+use orders::keystore;
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{convert::argument, enter, error::invalid_argument};
@@ -16,6 +17,13 @@ impl PyKey {
     fn new(py: Python<'_>, secret: &Bound<'_, PyAny>) -> PyResult<Self> {
         let secret = argument("secret", secret).hash()?;
         enter::quick(py, || Key::from_bytes(&secret)).map(Self)
+    }
+
+    /// The key in a keystore of version 3. It stays on this side.
+    #[staticmethod]
+    fn from_keystore(py: Python<'_>, json: &[u8], password: &[u8]) -> PyResult<Self> {
+        let secret = enter::long(py, || keystore::open(json, password))?;
+        enter::quick(py, || Key::from_bytes(&B256::new(*secret))).map(Self)
     }
 
     /// The account that it signs for.

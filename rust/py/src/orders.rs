@@ -118,28 +118,7 @@ fn addresses(name: &'static str, listed: &Bound<'_, PyAny>) -> PyResult<Vec<Addr
 
 /// How an endpoint is spoken to: the head of its HTTP requests as `execlayer.upstream.codecs.request_head` writes it
 /// (empty: bare JSON texts), whether public transactions go there, and the dialect where it is a relay.
-#[derive(FromPyObject)]
-enum EndpointRow<'py> {
-    Head(Vec<u8>, bool, Option<Bound<'py, PyAny>>),
-    /// The same in parts: host (empty: bare), path, further lines of the head, and a relay is of the first dialect.
-    Parts(String, String, Vec<String>, bool, bool),
-}
-
-impl EndpointRow<'_> {
-    fn read(self) -> PyResult<(Vec<u8>, bool, Relay)> {
-        match self {
-            Self::Head(head, submit, None) => Ok((head, submit, Relay::None)),
-            Self::Head(head, submit, Some(word)) => Ok((head, submit, choice(&word, "dialect of a relay", &DIALECTS)?)),
-            Self::Parts(host, path, lines, submit, relay) => {
-                let mut head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
-                lines.iter().for_each(|line| head.extend([line, "\r\n"]));
-                head.push_str("Content-Length: ");
-                let head = if host.is_empty() { Vec::new() } else { head.into_bytes() };
-                Ok((head, submit, if relay { Relay::Flashbots } else { Relay::None }))
-            }
-        }
-    }
-}
+type EndpointRow<'py> = (Vec<u8>, bool, Option<Bound<'py, PyAny>>);
 
 const DIALECTS: [(&str, Relay); 3] =
     [("flashbots", Relay::Flashbots), ("replacing", Relay::Replacing), ("transaction", Relay::Transaction)];
@@ -175,8 +154,8 @@ impl PyOrderEngine {
         let mut config = Config::new(chain_id, contract, recipient, senders);
         config.endpoints.clear();
         let mut wiring = Wiring { framings: Vec::new(), identity: relay_identity.map(|key| key.get().0.clone()) };
-        for row in endpoints {
-            let (head, submit, relay) = row.read()?;
+        for (head, submit, relay) in endpoints {
+            let relay = relay.map_or(Ok(Relay::None), |relay| choice(&relay, "dialect of a relay", &DIALECTS))?;
             config.endpoints.push(Endpoint { submit, relay });
             wiring.framings.push(if head.is_empty() { Framing::Bare } else { Framing::Http(head) });
         }

@@ -8,11 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import pytest
 from eth_account import Account
-from hypothesis import given
-from hypothesis import strategies as st
 
 from execlayer import Key
-from execlayer.orders.cipher import aes_ctr
 from execlayer.orders.keys import KeyUnreadable, auth_keys, read_key, relay_identity, sender_keys
 from execlayer.orders.security import findings
 from execlayer.orders.settings import OrderSettings, load
@@ -63,12 +60,6 @@ def test_a_plain_key_is_for_development_chains_only(tmp_path: Path) -> None:
     path.write_text("0x12")
     with pytest.raises(KeyUnreadable, match="32 bytes"):
         read_key(path, chain_id=31_337)
-
-
-@given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16), st.binary(max_size=50))
-def test_what_is_sealed_is_opened(key: bytes, counter: bytes, data: bytes) -> None:
-    sealed = aes_ctr(key, counter, data)
-    assert len(sealed) == len(data) and aes_ctr(key, counter, sealed) == data
 
 
 def settings_with(folder: Path, **tables: Any) -> OrderSettings:

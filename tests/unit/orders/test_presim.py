@@ -31,7 +31,15 @@ class World:
 
     def show_head(self) -> Outputs:
         block = self.chain.block("latest")
-        header = (block.number, block.hash, block.parent_hash, block.timestamp, block.base_fee, 15_000_000, 30_000_000)
+        header = (
+            block.number,
+            block.hash,
+            block.parent_hash,
+            block.timestamp,
+            block.base_fee or 0,
+            15_000_000,
+            30_000_000,
+        )
         outputs = self.engine.head((2, WALL), header)
         for account in self.chain.accounts[:1]:
             self.engine.account((2, WALL), account.address, account.nonce, 10**20, (block.number, block.hash))
