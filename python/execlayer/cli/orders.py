@@ -196,11 +196,19 @@ def _replay(settings: OrderSettings, options: argparse.Namespace) -> int:
         return _verify(settings, options)
     told = what_if(settings, sender_keys(settings), load(options.other, environ=os.environ))
     if options.json:
-        print(json.dumps({name: {"was": was, "would": would} for name, (was, would) in told.items()}))
+        figures = {name: {"was": was, "would": would} for name, (was, would) in told.figures.items()}
+        print(json.dumps({**figures, "orders": told.orders}))
     else:
-        for name, (was, would) in told.items():
+        for name, (was, would) in told.figures.items():
             print(f"{name:<22}{was!s:>28}  {would if would != was else 'the same'!s}")
+        for order in told.orders:
+            print(f"order {order['order_id']}: {_fate(order['was'])}; would be {_fate(order['would'])}")
     return DONE
+
+
+def _fate(fate: dict[str, Any]) -> str:
+    end = fate["state"] if fate["failure"] is None else f"{fate['state']} ({fate['failure']})"
+    return f"{end}, {fate['signed']} signed, fees up to {fate['max_fee']}, {fate['realized_wei']} wei"
 
 
 def _drill(settings: OrderSettings, options: argparse.Namespace) -> int:

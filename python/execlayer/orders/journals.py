@@ -52,14 +52,28 @@ def verify(settings: OrderSettings, keys: list[_core.Key], folder: Path | None =
     return _named(figures)
 
 
-def what_if(settings: OrderSettings, keys: list[_core.Key], other: OrderSettings) -> dict[str, tuple[Any, Any]]:
-    """What other settings would have made of the same signals and the same chain: each figure as it was, and as it
-    would have been. Where the other engine would have sent something else, the world's answers are not known."""
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What other settings would have made of a journal."""
+
+    figures: dict[str, tuple[Any, Any]]
+    """Each as it was, and as it would have been."""
+
+    orders: list[dict[str, Any]]
+    """Orders that would have gone another way: ``order_id``, and under ``was`` and ``would`` their state, failure,
+    transactions signed, highest fee and profit."""
+
+
+def what_if(settings: OrderSettings, keys: list[_core.Key], other: OrderSettings) -> WhatIf:
+    """What other settings would have made of the same signals and the same chain.
+
+    The world is taken to answer the other engine as it answered this one; what this one never did, nobody answers.
+    """
     was = verify(settings, keys)
     figures = _core.replay_orders(str(settings.journal.dir), settings.chain_id, keys, other.core_settings())
     assert figures is not None, "it was verified just now"
     would = _named(figures)
-    return {name: (was[name], would[name]) for name in (*COMPARED, "failures")}
+    return WhatIf({name: (was[name], would[name]) for name in (*COMPARED, "failures")}, figures["orders"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ pub mod states;
 pub mod stored;
 pub mod timer;
 mod vault;
+pub mod whatif;
 pub mod window;
 pub mod wire;
 

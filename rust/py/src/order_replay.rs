@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use chain::types::Address;
 use orders::{
-    Config, Core, Input, Note,
-    build::Wiring,
-    journal::{Entry, Journal, JournalError},
-    sign::MemorySigner,
+    Config, FailureCode,
+    sign::{MemorySigner, Signer},
+    whatif::{Difference, Fate, WhatIf, what_if},
 };
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList},
+};
 
 use crate::{
     enter,
@@ -38,8 +41,8 @@ pub(crate) fn verify_orders<'py>(
     core.map(|core| figures(py, &core)).transpose()
 }
 
-/// Gives a journal's inputs to an engine with other settings. What comes out is what it would have decided, as far as the
-/// world would have answered the same; with it, how many transactions it would have signed.
+/// Gives a journal's inputs to an engine as it was and to one with other settings. The figures of the other one; under
+/// `orders` each order that would have gone another way, as it was and as it would have been.
 #[pyfunction]
 pub(crate) fn replay_orders<'py>(
     py: Python<'py>,
@@ -48,34 +51,36 @@ pub(crate) fn replay_orders<'py>(
     keys: Vec<Bound<'py, PyKey>>,
     settings: &Bound<'py, PyDict>,
 ) -> PyResult<Option<Bound<'py, PyDict>>> {
-    let wallet = signer(py, &keys)?;
-    let mut first: Option<Config> = None;
-    let mut inputs = Vec::new();
-    let read = enter::long(py, || {
-        Journal::read(&folder, chain_id, |record| {
-            let now = record.now();
-            match record.entry {
-                Entry::Input { input: Input::Configured { config }, .. } if first.is_none() => first = Some(*config),
-                Entry::Input { input: Input::Configured { .. }, .. } | Entry::Note(_) | Entry::Snapshot => {}
-                Entry::Input { input, .. } => inputs.push((now, input)),
-            }
-            Ok::<_, JournalError>(())
-        })?;
-        Ok::<_, JournalError>((first, inputs))
-    });
-    let (Some(mut config), inputs) = read? else { return Ok(None) };
-    apply_settings(&mut config, settings)?;
-    let mut core = Core::new(config, Wiring::default(), Box::new(wallet));
-    let signed = py.detach(|| {
-        let mut signed = 0u64;
-        for (now, input) in inputs {
-            core.step(now, &input);
-            core.take_outputs();
-            signed += core.take_notes().iter().filter(|note| matches!(note, Note::Signed { .. })).count() as u64;
-        }
-        signed
-    });
-    let told = figures(py, &core)?;
-    told.set_item("signed", signed)?;
+    let signers: [Box<dyn Signer>; 2] = [Box::new(signer(py, &keys)?), Box::new(signer(py, &keys)?)];
+    // A wrong setting is named before anything is read.
+    apply_settings(&mut Config::new(chain_id, Address::ZERO, Address::ZERO, Vec::new()), settings)?;
+    let settings = settings.clone().unbind();
+    let change = move |mut config: Config| {
+        let applied = Python::attach(|py| apply_settings(&mut config, settings.bind(py)));
+        assert!(applied.is_ok(), "the same settings were applied to another configuration");
+        config
+    };
+    let played = enter::long(py, move || what_if(&folder, chain_id, signers, change))?;
+    let Some(WhatIf { would, differences, .. }) = played else { return Ok(None) };
+    let told = figures(py, &would)?;
+    let orders = PyList::empty(py);
+    for Difference { order_id, was, would } in &differences {
+        let order = PyDict::new(py);
+        order.set_item("order_id", order_id)?;
+        order.set_item("was", fate(py, was)?)?;
+        order.set_item("would", fate(py, would)?)?;
+        orders.append(order)?;
+    }
+    told.set_item("orders", orders)?;
     Ok(Some(told))
+}
+
+fn fate<'py>(py: Python<'py>, fate: &Fate) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    told.set_item("state", fate.sub.state().name())?;
+    told.set_item("failure", fate.failure.map(FailureCode::name))?;
+    told.set_item("signed", fate.signed)?;
+    told.set_item("max_fee", fate.max_fee)?;
+    told.set_item("realized_wei", fate.realized_wei)?;
+    Ok(told)
 }

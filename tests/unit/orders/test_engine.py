@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from execlayer import Key, Transaction, errors
-from execlayer._core import OrderEngine
+from execlayer._core import OrderEngine, replay_orders
 from execlayer.upstream import Endpoint
 from execlayer.upstream.codecs import request_head
 
@@ -227,3 +227,19 @@ def test_requests_that_wait_go_out_as_one_batch_and_each_hears_its_own_answer(tm
     requests = [call["id"] for call in batch]
     engine.replied_all((3, WALL), requests, 200, json.dumps([answers[2], answers[0]]).encode())
     assert [row[4] for row in engine.orders()] == ["in_pool", "ambiguous", "in_pool"]
+
+
+def test_a_replay_with_other_settings_tells_which_orders_would_have_gone_another_way(tmp_path: Path) -> None:
+    engine = ready(tmp_path)
+    engine.frames((2, WALL), [signal(1), signal(2, wei=10**17)], True)
+    del engine
+    replay = (str(tmp_path / "journal"), 1, [KEY])
+    same = replay_orders(*replay, {})
+    assert same is not None and same["orders"] == []
+    stricter = replay_orders(*replay, {"min_net_profit_wei": 10**17})
+    assert stricter is not None and stricter["orders_submitted"] == 1
+    [order] = stricter["orders"]
+    assert (order["order_id"], order["was"]["state"], order["was"]["signed"]) == (2, "Submitted", 1)
+    assert (order["would"]["state"], order["would"]["failure"]) == ("Failed", "InsufficientProfit")
+    with pytest.raises(errors.InvalidArgument, match="no_such"):
+        replay_orders(*replay, {"no_such": 1})

@@ -320,7 +320,7 @@ impl State {
     }
 
     /// Orders that are over, oldest first.
-    pub fn summaries(&self) -> impl ExactSizeIterator<Item = &Summary> {
+    pub fn summaries(&self) -> impl DoubleEndedIterator<Item = &Summary> + ExactSizeIterator {
         self.summaries.iter()
     }
 
@@ -362,6 +362,13 @@ impl State {
     /// The transaction that a request carries, as long as it was not answered.
     pub fn sent_hash(&self, request: u64) -> Option<B256> {
         self.requests.get(&request).map(|request| request.hash)
+    }
+
+    /// The order that a hash was signed for, and which of its attempts it is.
+    pub fn attempt_of(&self, hash: &B256) -> Option<(u64, usize)> {
+        let order_id = self.hashes.get(hash)?.order_id;
+        let attempts = &self.order(order_id)?.attempts;
+        Some((order_id, attempts.iter().position(|attempt| attempt.hash == *hash)?))
     }
 
     /// Whether a hash was signed here and is not final.
