@@ -140,11 +140,11 @@ fn an_order_that_would_have_been_refused_is_told_with_its_reason_and_the_others_
 #[test]
 fn other_fees_are_paid_at_the_block_that_took_it_or_it_would_not_have_been_taken() {
     let folder = journal();
-    let dearer = replay(folder.path(), |config| Config { min_priority_fee: 3 * GWEI, ..config });
+    let dearer = replay(folder.path(), |config| Config { min_priority_fee: 2 * GWEI, ..config });
     assert_eq!(dearer.differences.len(), 2);
     for Difference { was, would, .. } in dearer.differences {
         assert!(would.max_fee > was.max_fee);
-        assert_eq!((was.realized_wei, would.realized_wei), (-200_000 * i128::from(GWEI), -400_000 * i128::from(GWEI)));
+        assert_eq!((was.realized_wei, would.realized_wei), (-200_000 * i128::from(GWEI), -300_000 * i128::from(GWEI)));
     }
 }
 
