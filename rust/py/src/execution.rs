@@ -105,12 +105,15 @@ impl Show for PyExecution {
 #[pyclass(name = "Conflicts", module = "execlayer._core", frozen)]
 pub(crate) struct PyConflicts(Conflicts);
 
+/// An account, its slot (None: the account itself), and how many wait there.
+type HotPlace<'py> = (String, Option<Bound<'py, PyAny>>, usize);
+
 #[pymethods]
 impl PyConflicts {
     /// Places where transactions wait for others, most first: the account, its slot (None: the account itself), and how
     /// many wait there.
     #[getter]
-    fn hot<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Option<Bound<'py, PyAny>>, usize)>> {
+    fn hot<'py>(&self, py: Python<'py>) -> PyResult<Vec<HotPlace<'py>>> {
         let hot = self.0.hot.iter().map(|(place, waiting)| {
             let slot = place.slot.map(|slot| int(py, slot)).transpose()?;
             Ok((place.address.to_checksum(None), slot, *waiting))
