@@ -9,9 +9,6 @@
 //! - A commit closes the cache to additions, puts in all it writes under the coming version, and only then writes. So
 //!   whoever sees the commit finds no older row. If the write fails those rows leave again.
 //!
-//! Who goes when memory is short is found by second chance: reading a row only marks it, and a marked row that would be
-//! the next to go loses its mark instead. Moving it to the front of a list at each read costs more than finding it.
-//!
 //! Where somebody else writes (another process, or a tool below the store), nothing here can be known to be true: the
 //! store then begins a new cache.
 
@@ -89,8 +86,6 @@ impl Hash for Name {
 
 struct Row {
     since: u64,
-    /// Read since it was written, or since it was last spared.
-    used: bool,
     value: Option<Bytes>,
 }
 
@@ -112,12 +107,8 @@ impl Shard {
             self.bytes -= old.bytes();
         }
         while self.bytes > bytes_max {
-            let Some((name, mut row)) = self.rows.pop_lru() else { break };
-            if std::mem::take(&mut row.used) {
-                self.rows.put(name, row);
-            } else {
-                self.bytes -= row.bytes();
-            }
+            let Some((_, row)) = self.rows.pop_lru() else { break };
+            self.bytes -= row.bytes();
         }
     }
 
@@ -158,8 +149,7 @@ impl Cache {
     /// The row as a reader at `version` must see it; None where the reader has to look itself.
     pub(crate) fn get(&self, name: &Name, version: u64) -> Option<Option<Bytes>> {
         let mut shard = self.shard(name);
-        let row = shard.rows.peek_mut(name)?;
-        row.used = true;
+        let row = shard.rows.get(name)?;
         (row.since <= version).then(|| row.value.clone())
     }
 
@@ -168,7 +158,7 @@ impl Cache {
         let mut shard = self.shard(&name);
         // Under the shard's lock: a commit that begins after this look comes to this shard after us.
         if self.version.load(Ordering::SeqCst) == version {
-            shard.put(name, Row { since: version, used: false, value }, self.shard_bytes_max);
+            shard.put(name, Row { since: version, value }, self.shard_bytes_max);
         }
     }
 
@@ -182,7 +172,7 @@ impl Cache {
         let before = self.version.swap(CLOSED, Ordering::SeqCst);
         let rows = || changes.iter().filter_map(|change| Some((Name::new(change.family, &change.key)?, change)));
         for (name, change) in rows() {
-            let row = Row { since: version, used: false, value: change.value.clone() };
+            let row = Row { since: version, value: change.value.clone() };
             self.shard(&name).put(name, row, self.shard_bytes_max);
         }
         let outcome = write();
@@ -273,19 +263,6 @@ mod tests {
         let none = Cache::new(0, 0);
         none.add(name(1), value(1), 0);
         assert_eq!((none.get(&name(1), 0), none.bytes()), (None, 0));
-    }
-
-    #[test]
-    fn a_row_that_is_read_again_and_again_outlives_those_that_are_not() {
-        let cache = Cache::new(SHARDS * ROW_BYTES * 10, 0);
-        cache.add(name(0), value(7), 0);
-        for round in 0..4 {
-            for key in 1..=255 {
-                cache.add(name(key), value(round), 0);
-                assert_eq!(cache.get(&name(0), 0), Some(value(7)));
-            }
-        }
-        assert_eq!(cache.get(&name(1), 0), None);
     }
 
     #[test]
