@@ -73,6 +73,14 @@ def call(request: pytest.FixtureRequest) -> Callable[[Chain], object]:
     return CALLS[request.param]
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """As from a terminal: what runs in a shell's background was told to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def unchanged(chain: Chain) -> Iterator[None]:
     head, pending = chain.head, chain.pending
@@ -83,6 +91,7 @@ def unchanged(chain: Chain) -> Iterator[None]:
     assert after.number == head.number + 1
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_a_call_and_leaves_the_chain_as_it_was(chain: Chain, call: Callable[[Chain], object]) -> None:
     sent: list[float] = []
 

@@ -29,6 +29,9 @@ pub struct MineOptions {
     pub parent: BlockRef,
     /// Seconds since 1970; after the parent's.
     pub timestamp: u64,
+    /// Where the parent is no older than that, a second after it will do. Only whoever makes the block can say so: the
+    /// head may move between the question for its time and the answer.
+    pub or_later: bool,
     /// Who gets the tips.
     pub beneficiary: Address,
     /// None: the parent's.
@@ -49,6 +52,7 @@ impl MineOptions {
         Self {
             parent: BlockRef::Latest,
             timestamp,
+            or_later: false,
             beneficiary: Address::ZERO,
             gas_limit: None,
             extra_data: Bytes::new(),
@@ -56,6 +60,11 @@ impl MineOptions {
             parent_beacon_root: B256::ZERO,
             withdrawals: Vec::new(),
         }
+    }
+
+    /// The same, later where the head is no older.
+    pub fn not_before(timestamp: u64) -> Self {
+        Self { or_later: true, ..Self::at(timestamp) }
     }
 }
 
@@ -165,7 +174,9 @@ impl Chain {
     /// The header as far as it is known before the transactions are, and the state that they find.
     fn draft(&self, options: &MineOptions) -> Result<Draft, MineError> {
         let parent = self.block(options.parent)?;
-        let rules = self.spec().rules_merged(parent.id.number + 1, options.timestamp, Some(parent.total_difficulty));
+        let earliest = if options.or_later { parent.header.timestamp.saturating_add(1) } else { 0 };
+        let timestamp = options.timestamp.max(earliest);
+        let rules = self.spec().rules_merged(parent.id.number + 1, timestamp, Some(parent.total_difficulty));
         let state = self.state_from(&self.head(), parent.id)?;
         let merged = rules.has(Fork::Paris);
         let randao = options.prev_randao.unwrap_or_else(|| keccak256(parent.id.hash));
@@ -175,7 +186,7 @@ impl Chain {
             ommers_hash: header::NO_OMMERS_HASH,
             beneficiary: options.beneficiary,
             number: parent.id.number + 1,
-            timestamp: options.timestamp,
+            timestamp,
             extra_data: options.extra_data.clone(),
             mix_hash: if merged { randao } else { B256::ZERO },
             base_fee_per_gas: header::base_fee(&parent.header, &rules),
@@ -189,7 +200,7 @@ impl Chain {
         let (low, high) = header::gas_limit_bounds(&parent.header, &rules);
         header.gas_limit = options.gas_limit.unwrap_or_else(|| parent.header.gas_limit.clamp(low, high));
         if !merged {
-            header.difficulty = header::difficulty(options.timestamp, &parent.header, self.spec(), &rules);
+            header.difficulty = header::difficulty(timestamp, &parent.header, self.spec(), &rules);
         }
         header::validate(&header, &parent.header, self.spec(), &rules)?;
         let (parent, total_difficulty, tally) = (parent.id, parent.total_difficulty, parent.tally);

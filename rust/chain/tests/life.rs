@@ -53,6 +53,23 @@ fn what_is_submitted_is_mined_and_found_again() {
 }
 
 #[test]
+fn a_time_that_the_head_has_reached_is_refused_unless_a_later_one_will_do() {
+    let chain = dev();
+    let times = [5, 5, 4, 9].map(|time| chain.mine(MineOptions::not_before(time)).unwrap().block.header.timestamp);
+    assert_eq!(times, [5, 6, 7, 9]);
+    let head = chain.head().id;
+    assert!(matches!(chain.mine(MineOptions::at(9)), Err(MineError::Mismatch(_))));
+    assert_eq!(chain.head().id, head);
+    // Several who make blocks at one time don't get in each other's way.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..25).for_each(|_| drop(chain.mine(MineOptions::not_before(20)).unwrap())));
+        }
+    });
+    assert_eq!(chain.head().header.timestamp, 20 + 99);
+}
+
+#[test]
 fn a_batch_with_one_bad_transaction_makes_no_block() {
     let chain = dev();
     let before = chain.head().id;

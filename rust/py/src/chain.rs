@@ -135,10 +135,12 @@ fn call_request(
 }
 
 /// A block at this time; where none is given, at the clock's, but after the head's.
-fn mine_options(chain: &Chain, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<MineOptions> {
-    let given = timestamp.map(|timestamp| argument("timestamp", timestamp).u64()).transpose()?;
+fn mine_options(timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<MineOptions> {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
-    Ok(MineOptions::at(given.unwrap_or_else(|| now().max(chain.head().header.timestamp.saturating_add(1)))))
+    match timestamp {
+        Some(timestamp) => argument("timestamp", timestamp).u64().map(MineOptions::at),
+        None => Ok(MineOptions::not_before(now())),
+    }
 }
 
 /// In a chain's folder: what waits.
@@ -368,7 +370,7 @@ impl PyChain {
     #[pyo3(signature = (timestamp=None))]
     fn mine(&self, py: Python<'_>, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<PyMined> {
         let chain = self.chain(py)?;
-        let options = mine_options(&chain, timestamp)?;
+        let options = mine_options(timestamp)?;
         enter::long(py, || chain.mine(options)).map(PyMined)
     }
 
@@ -390,7 +392,7 @@ impl PyChain {
             return Err(wrong());
         }
         let chain = self.chain(py)?;
-        let options = mine_options(&chain, timestamp)?;
+        let options = mine_options(timestamp)?;
         enter::long(py, || chain.mine_ordered(&candidates.transactions, &column, options)).map(PyMined)
     }
 
@@ -405,7 +407,7 @@ impl PyChain {
         let batch = argument("transactions", transactions).transactions()?;
         let batch = batch.into_iter().map(Submission::Raw).collect();
         let chain = self.chain(py)?;
-        let options = mine_options(&chain, timestamp)?;
+        let options = mine_options(timestamp)?;
         enter::long(py, || chain.mine_batch(batch, options)).map(PyMined)
     }
 

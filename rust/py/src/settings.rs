@@ -97,7 +97,8 @@ fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
             options.pool.priorities = priorities(given)?;
         }
         "system_senders" => {
-            let senders = value.try_iter()?.map(|sender| argument("system_senders", &sender?).address());
+            let senders = value.try_iter().map_err(|_| argument("system_senders", value).wrong("addresses"))?;
+            let senders = senders.map(|sender| argument("system_senders", &sender?).address());
             options.pool.system_senders = senders.collect::<PyResult<Vec<Address>>>()?;
         }
         _ => {

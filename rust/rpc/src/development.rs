@@ -80,30 +80,29 @@ impl Development {
 
     /// Makes a block of what waits, at the time that this clock says.
     pub(crate) fn mine(&self, chain: &Chain) -> Result<Mined, MineError> {
-        chain.mine(self.next(chain))
+        chain.mine(self.next())
     }
 
     /// Makes a block of these signed transactions, in this order, or none where one of them can't stand in it.
     pub(crate) fn mine_exactly(&self, chain: &Chain, transactions: Vec<Bytes>) -> Result<Mined, MineError> {
-        chain.mine_batch(transactions.into_iter().map(Submission::from).collect(), self.next(chain))
+        chain.mine_batch(transactions.into_iter().map(Submission::from).collect(), self.next())
     }
 
-    fn next(&self, chain: &Chain) -> MineOptions {
-        MineOptions::at(self.clock.lock().unwrap_or_else(PoisonError::into_inner).take(chain))
+    fn next(&self) -> MineOptions {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Clock {
     /// The next block's time: what was set, or the world's so far ahead, always after the head's.
-    pub(crate) fn take(&mut self, chain: &Chain) -> u64 {
+    pub(crate) fn take(&mut self) -> MineOptions {
         let world = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let earliest = chain.head().header.timestamp + 1;
-        match self.next.take() {
+        MineOptions::not_before(match self.next.take() {
             Some(set) => {
                 self.ahead = set.saturating_sub(world);
-                set.max(earliest)
+                set
             }
-            None => world.saturating_add(self.ahead).max(earliest),
-        }
+            None => world.saturating_add(self.ahead),
+        })
     }
 }

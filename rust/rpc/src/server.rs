@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use chain::{Chain, ChainError, MineError, MineOptions, Mined, Stop};
+use chain::{Chain, ChainError, MineError, Mined, Stop};
 
 use crate::{
     Session,
@@ -109,7 +109,7 @@ impl Server {
     pub fn mine(&self) -> Result<Mined, MineError> {
         match &self.development {
             Some(development) => development.mine(&self.chain),
-            None => self.chain.mine(MineOptions::at(Clock::default().take(&self.chain))),
+            None => self.chain.mine(Clock::default().take()),
         }
     }
 
