@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from execlayer import Key
 from execlayer.artifacts import artifact
@@ -23,6 +24,9 @@ from .test_market import AMOUNT, RECIPIENT, uniswap
 
 SENDERS = 3
 PATIENCE_SECONDS = 30
+QUIET_SECONDS = 0.003
+"""Nothing has happened for so long: shorter than the pause between two syncs of a journal."""
+
 IDENTITY = Key(b"\7" * 32)
 
 
@@ -118,9 +122,12 @@ class Desk:
                 for one in self.reports:
                     if one.status is not None and one.status.order_id == order and one.status.sub in subs:
                         return one
-                if mine and self.engine is not None and self.engine.stats()["head"] == self.lab.head:
+                assert self.engine is not None
+                if mine and self.engine.stats()["head"] == self.lab.head:
+                    # Blocks that come faster than their receipts can be read would close no window.
+                    await wait_all_tasks_blocked(QUIET_SECONDS)
                     await self.lab.mine()
-                await trio.sleep(0.05)
+                await self.engine.results.wait_news()
 
     async def holds(self, condition: Callable[[OrderEngine], object]) -> None:
         """Waits until it does."""

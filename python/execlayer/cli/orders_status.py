@@ -45,7 +45,8 @@ def rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         marks = "".join(f", {mark}" for mark in ("frozen", "paused") if lane[mark])
         holes = f", {lane['holes']} holes" if lane["holes"] else ""
         yield f"{lane['sender'][:10]}…", f"nonce {lane['next']}, {lane['depth']} unsettled{holes}{marks}"
-    yield "memory", f"{told['memory_bytes'] / 2**20:.0f} MiB"
+    memory = told["memory_bytes"]
+    yield "memory", "not told here" if memory is None else f"{memory / 2**20:.0f} MiB"
 
 
 def panel(told: dict[str, Any]) -> RenderableType:

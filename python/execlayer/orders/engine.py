@@ -12,14 +12,11 @@ journal before it is done here. The core is only ever called from Trio's thread,
 
 from __future__ import annotations
 
-import os
-import resource
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -36,6 +33,7 @@ from .doors import Doors, Origin
 from .endpoints import Endpoints, Listener
 from .keeping import Keeper
 from .monitor import RISING, RULES, Alert, Interval, Monitor
+from .process import resident_bytes
 from .reports import FAILURES, Report, report
 from .results import Results
 from .settings import OrderSettings
@@ -84,6 +82,7 @@ class OrderEngine:
         simulator: Simulator | None = None,
         connect: Connector = connect,
         on_alert: Callable[[Alert], None] = log_alert,
+        clock: Callable[[], Clock] = clock,
     ) -> None:
         self.settings = settings
         self.senders = [key.address for key in keys]
@@ -95,12 +94,14 @@ class OrderEngine:
         self._keys, self._identity = list(keys), identity
         self.auth_keys = {key.id: key for key in auth_keys}
         self._on_alert = on_alert
+        self._clock = clock
         self._alerts = Alerts(settings)
         self._simulating: dict[int, int] = {}
         self._simulator = simulator
         listener = Listener(self._written, self._replied, self._usable, self._endpoint_event)
         self._endpoints = Endpoints(settings, listener, connect)
-        self._watch = Watch(self._endpoints.failover, self, self.senders, simulator=simulator)
+        heads = settings.rpc_endpoints.heads
+        self._watch = Watch(self._endpoints.failover, self, self.senders, simulator=simulator, heads=heads)
         self.results = Results(self._read_results, self._delivered)
         self._doors = Doors(self)
         self._core_or_none: _core.OrderEngine | None = None
@@ -134,16 +135,16 @@ class OrderEngine:
         :class:`~execlayer.errors.InvalidConfig` for another chain. *Resources*: when it ends, the journal is synced and
         the senders are free.
         """
-        core = self._core_or_none = await trio.to_thread.run_sync(self._open)
-        keeper = Keeper(self.settings, core, self.monitor)
+        self._core_or_none = await trio.to_thread.run_sync(self._open)
+        keeper = Keeper(self.settings, lambda: self.core, self.monitor)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._wait_broken)
                 await nursery.start(self._endpoints.run)
                 await self._check_chain()
                 await nursery.start(self._watch.run)
-                if not core.is_new:
-                    self._do(core.restarted(clock()))
+                if not self.core.is_new:
+                    self._do(self.core.restarted(self._clock()))
                 nursery.start_soon(self._tick)
                 nursery.start_soon(self._measure)
                 nursery.start_soon(self._look_on)
@@ -165,9 +166,8 @@ class OrderEngine:
             with trio.CancelScope(shield=True):
                 if self._broken is None:
                     await trio.to_thread.run_sync(keeper.close)
+            # The senders are free when the core is gone: nobody else holds it.
             self._core_or_none = None
-            # The senders are free when the core is gone; a traceback would hold it for as long as somebody looks at it.
-            del core, keeper
 
     def stop(self) -> None:
         """Ends it in order: no more signals; what is not signed is refused, what is out is watched for a while."""
@@ -224,7 +224,7 @@ class OrderEngine:
     async def _drain(self) -> None:
         for row in self.core.orders():
             if row[4] in UNSENT:
-                self._do(self.core.cancel(clock(), row[0]))
+                self._do(self.core.cancel(self._clock(), row[0]))
         with trio.move_on_after(self.settings.execution_engine.drain_timeout / 1e9):
             while any(row[4] in OUT for row in self.core.orders()):
                 await self.results.wait_news()
@@ -246,7 +246,7 @@ class OrderEngine:
     def _step(self, call: Callable[..., Any], *values: Any) -> Any:
         """Tells the core something and does what it wants. Where the journal can't be written, everything ends."""
         try:
-            found = call(clock(), *values)
+            found = call(self._clock(), *values)
         except JournalError as error:
             self._broken = self._broken or error
             self._breaking.set()
@@ -276,7 +276,7 @@ class OrderEngine:
         """Frames that came together; for each its Nack, where it was refused."""
         began = time.monotonic_ns()
         try:
-            outputs, nacks = self.core.frames((began, time.time_ns()), frames, trusted)
+            outputs, nacks = self.core.frames(self._clock(), frames, trusted)
         except JournalError as error:
             self._broken = self._broken or error
             self._breaking.set()
@@ -452,7 +452,6 @@ class OrderEngine:
         head = self._watch.feed.ring.head
         names = ("sender", "confirmed", "next", "depth", "holes", "frozen", "paused", "balance")
         lanes: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in core.lanes()]
-        usage = resource.getrusage(resource.RUSAGE_SELF)
         stats |= {
             "failures": dict(failures),
             "validation_failures": refused,
@@ -463,8 +462,8 @@ class OrderEngine:
             "lanes_frozen": sum(lane["frozen"] for lane in lanes),
             "endpoints_up": len(self._endpoints.failover.fit("read")),
             "head_lag_seconds": max(0.0, time.time() - head.timestamp) if head else 0.0,
-            "memory_bytes": _resident_bytes(),
-            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+            "memory_bytes": resident_bytes(),
+            "cpu_seconds": time.process_time(),
             "ready": int(self.is_ready),
             "max_concurrent_orders": self.settings.execution_engine.max_concurrent_orders,
             "uptime_seconds": time.monotonic() - self._began,
@@ -535,12 +534,3 @@ class _Answers:
 
     def give(self, frame: bytes) -> None:
         self.reports.append(report(frame))
-
-
-def _resident_bytes() -> int:
-    """What the process holds in memory now; its most ever where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -18,9 +19,10 @@ SNAPSHOT_RECORDS = 100_000
 
 
 class Keeper:
-    """One engine's."""
+    """One engine's. It asks for the core each time and keeps none: whoever holds a core holds its senders, and a thread
+    that has given its result still holds what it was started with for a moment."""
 
-    def __init__(self, settings: OrderSettings, core: _core.OrderEngine, monitor: Monitor) -> None:
+    def __init__(self, settings: OrderSettings, core: Callable[[], _core.OrderEngine], monitor: Monitor) -> None:
         self._settings, self._core, self._monitor = settings, core, monitor
         self._synced = 0
 
@@ -34,29 +36,37 @@ class Keeper:
 
     def close(self) -> None:
         """The last of each; for a thread."""
-        self._core.snapshot()
-        self._core.sync()
+        self.snapshot()
+        self.sync()
+
+    def sync(self) -> None:
+        """Makes what was written survive a loss of power; for a thread."""
+        self._core().sync()
+
+    def snapshot(self) -> None:
+        """Writes one; for a thread."""
+        self._core().snapshot()
 
     async def _sync(self) -> None:
         while True:
             await trio.sleep(SYNC_SECONDS)
-            newest = self._core.next_record
+            newest = self._core().next_record
             if newest != self._synced:
                 began = time.monotonic()
-                await trio.to_thread.run_sync(self._core.sync)
+                await trio.to_thread.run_sync(self.sync)
                 self._synced = newest
                 self._monitor.times["journal_sync_time"].note(time.monotonic() - began)
 
     async def _snapshot(self) -> None:
         """After some time or many records, whichever is first."""
         every = self._settings.journal.snapshot / 1e9
-        taken_at, taken = trio.current_time(), self._core.next_record
+        taken_at, taken = trio.current_time(), self._core().next_record
         while True:
             await trio.sleep(min(every, 1.0))
-            newest = self._core.next_record
+            newest = self._core().next_record
             due = trio.current_time() - taken_at >= every or newest - taken >= SNAPSHOT_RECORDS
             if due and newest != taken:
-                await trio.to_thread.run_sync(self._core.snapshot)
+                await trio.to_thread.run_sync(self.snapshot)
                 taken_at, taken = trio.current_time(), newest
 
     async def _backup(self, target: Path) -> None:

@@ -243,7 +243,8 @@ def prometheus(stats: Mapping[str, Any], monitor: Monitor) -> str:
     put("profit_wei", "gauge", [("", stats["total_realized_wei"])])
     put("gas_cost_wei", "gauge", [("", stats["total_gas_wei"])])
     for name in _GAUGES:
-        put(name, "gauge", [("", float(stats[name]))])
+        # What the system does not tell is not told on.
+        put(name, "gauge", [("", float(value)) for value in (stats[name],) if value is not None])
     put("lane_depth", "gauge", [(f'{{sender="{one["sender"]}"}}', one["depth"]) for one in stats["lanes"]])
     for name, histogram in monitor.times.items():
         rows, seen = [], 0

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_v
 from ..config import Settings, read_settings
 from ..upstream import Endpoint
 from ..upstream.failover import Backoff
+from ..upstream.heads import Watch as Heads
 from .durations import Duration
 
 PREFIX = "EXECLAYER_ORDERS__"
@@ -108,6 +109,8 @@ class Rpc(Settings):
     secondary: Endpoint | None = None
     fallback: Endpoint | None = None
     backoff: Backoff = Backoff()
+    heads: Heads = Heads()
+    """How closely the head is followed."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -19,6 +19,7 @@ from ..upstream import Answer, CallRefused, FeeOracle, HeadFeed, UpstreamError
 from ..upstream.client import Outcome
 from ..upstream.errors import NoEndpoint
 from ..upstream.failover import Failover
+from ..upstream.heads import Watch as HeadWatch
 from ..upstream.messages import Malformed, write
 from ..upstream.ring import Change, Header
 from .simulation import NodeSimulator, Simulator, revert_data
@@ -71,8 +72,9 @@ class Watch:
         senders: Sequence[str],
         *,
         simulator: Simulator | None = None,
+        heads: HeadWatch | None = None,
     ) -> None:
-        self.feed = HeadFeed(failover, self._on_change)
+        self.feed = HeadFeed(failover, self._on_change, watch=heads)
         self.fees = FeeOracle(failover)
         self._failover = failover
         self._told = told
