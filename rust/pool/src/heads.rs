@@ -1,30 +1,31 @@
 //! Each sender's next transaction, kept in the order in which blocks want them.
 //!
 //! Senders whose next transactions are of one class, one factor step and alike in bringing blobs or not differ in the
-//! effective tip alone, so each such group is ordered once and for all. A group has two heaps, because the effective tip
+//! effective tip alone, so each such group is ordered once and for all. A group has two lists, because the effective tip
 //! is the lesser of the tip and what the fee cap leaves over the base fee: in one stand those whose tip decides, ordered
 //! by tip; in the other those whom the cap binds, ordered by cap. Neither order depends on weights or base fee.
 //!
-//! Which heap a sender belongs to does depend on the base fee, and is put right when selection meets one in the wrong
+//! Which list a sender belongs to does depend on the base fee, and is put right when selection meets one in the wrong
 //! place. Until then its key only promises too much: a tip that the cap does not allow, a cap above what the tip asks.
-//! So whoever goes through a heap knows that nothing better is still to come.
+//! So whoever goes through a list knows that nothing better is still to come.
 
 use crate::{
     factor::STEPS,
-    heap::{Entry, Heap, Places, reserve},
+    heap::Entry,
     queue::Queue,
+    sorted::{Sorted, Spare},
 };
 
 /// The classes, with room to spare.
 const CLASSES: usize = kernels::score::CLASSES;
 
 /// Two for each class, step and kind.
-const HEAPS: usize = 2 * CLASSES * STEPS * 2;
+const LISTS: usize = 2 * CLASSES * STEPS * 2;
 
 /// Of a sender that has none pending.
 const NOWHERE: u16 = u16::MAX;
 
-/// What all of a heap have in common.
+/// What all of a list have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) blobs: bool,
@@ -59,53 +60,46 @@ fn home(id: u32, queue: &Queue, base_fee: u64) -> Option<(u16, Entry)> {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Heads {
-    heaps: Vec<Heap>,
-    /// By sender: its heap, and its place there.
-    homes: Vec<u16>,
-    places: Places,
+    lists: Vec<Sorted>,
+    /// By sender: its list, and what stands there.
+    homes: Vec<(u16, Entry)>,
+    spare: Spare,
 }
 
 impl Default for Heads {
     fn default() -> Self {
-        Self { heaps: vec![Heap::default(); HEAPS], homes: Vec::new(), places: Places::new() }
+        Self { lists: vec![Sorted::default(); LISTS], homes: Vec::new(), spare: Spare::new() }
     }
 }
 
 impl Heads {
     /// Puts a sender where its next transaction belongs now.
     pub(crate) fn update(&mut self, id: u32, queue: &Queue, base_fee: u64) {
-        reserve(&mut self.places, id);
+        let nowhere = (NOWHERE, Entry { key: 0, arrival: 0, id });
         if self.homes.len() <= id as usize {
-            self.homes.resize(id as usize + 1, NOWHERE);
+            self.homes.resize(id as usize + 1, nowhere);
         }
-        let (held, place) = (self.homes[id as usize], self.places[id as usize]);
-        let home = home(id, queue, base_fee);
-        let index = home.map_or(NOWHERE, |(index, _)| index);
-        if held == index {
-            if let Some((_, entry)) = home
-                && self.heaps[usize::from(index)].get(place) != Some(&entry)
-            {
-                self.heaps[usize::from(index)].replace(place, entry, &mut self.places);
-            }
+        let home = home(id, queue, base_fee).unwrap_or(nowhere);
+        let held = std::mem::replace(&mut self.homes[id as usize], home);
+        if held == home {
             return;
         }
-        if held != NOWHERE {
-            self.heaps[usize::from(held)].remove(place, &mut self.places);
+        if held.0 != NOWHERE {
+            self.lists[usize::from(held.0)].remove(&held.1, &mut self.spare);
         }
-        if let Some((_, entry)) = home {
-            self.heaps[usize::from(index)].push(entry, &mut self.places);
+        if home.0 != NOWHERE {
+            self.lists[usize::from(home.0)].insert(home.1, &mut self.spare);
         }
-        self.homes[id as usize] = index;
     }
 
     /// Those groups that somebody is in.
     pub(crate) fn groups(&self) -> impl Iterator<Item = (usize, Group)> {
-        let occupied = self.heaps.iter().enumerate().filter(|(_, heap)| !heap.is_empty());
+        let occupied = self.lists.iter().enumerate().filter(|(_, list)| !list.is_empty());
         occupied.map(|(index, _)| (index, Group::of(index)))
     }
 
-    pub(crate) fn heap(&self, index: usize) -> &Heap {
-        &self.heaps[index]
+    pub(crate) fn list(&self, index: usize) -> &Sorted {
+        &self.lists[index]
     }
 }
 
@@ -115,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_group_is_found_from_its_index() {
-        for index in 0..HEAPS {
+        for index in 0..LISTS {
             assert_eq!(usize::from(Group::of(index).index()), index);
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Whether it comes before the other one.
-    fn precedes(&self, other: &Self) -> bool {
+    pub(crate) fn precedes(&self, other: &Self) -> bool {
         (self.key, other.arrival) > (other.key, self.arrival)
     }
 }
@@ -49,10 +49,6 @@ pub(crate) fn reserve(places: &mut Places, id: u32) {
 pub(crate) struct Heap(Vec<Entry>);
 
 impl Heap {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(crate) fn first(&self) -> Option<&Entry> {
         self.0.first()
     }
@@ -170,11 +166,6 @@ impl Walk {
         self.reach(heap, 0);
     }
 
-    /// Goes no further.
-    pub(crate) fn end(&mut self) {
-        self.0.clear();
-    }
-
     /// The next one of the same heap, which must not have changed.
     pub(crate) fn next(&mut self, heap: &Heap) -> Option<Entry> {
         let reached = self.0.pop()?;
@@ -205,7 +196,8 @@ mod tests {
         walk.start(heap);
         let walked: Vec<_> = std::iter::from_fn(|| walk.next(heap)).map(|entry| entry.id).collect();
         let (mut heap, mut places) = (heap.clone(), places.clone());
-        let taken: Vec<_> = std::iter::from_fn(|| (!heap.is_empty()).then(|| heap.remove(0, &mut places).id)).collect();
+        let taken: Vec<_> =
+            std::iter::from_fn(|| (!heap.0.is_empty()).then(|| heap.remove(0, &mut places).id)).collect();
         assert_eq!(walked, taken);
         taken
     }

@@ -13,9 +13,10 @@ use types::{Address, U256};
 
 use crate::{Class, Pooled, factor::NEUTRAL};
 
-/// A transaction with what selection reads of it, 64 bytes: a sender's next ones are ranked and chosen without a look at
-/// each, which would be a cache line of its own somewhere in memory.
+/// A transaction with what selection reads of it, one cache line: a sender's next ones are ranked and chosen without a look at
+/// each, which would be another line somewhere in memory.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(crate) struct Item {
     pub(crate) tip: u128,
     pub(crate) fee_cap: u128,
@@ -40,21 +41,23 @@ impl Item {
     }
 }
 
+/// What selection reads stands first, in one cache line.
 #[derive(Clone, Debug, Default)]
+#[repr(C, align(64))]
 pub(crate) struct Queue {
-    pub(crate) sender: Address,
+    ready: VecDeque<Item>,
     /// The account's.
     pub(crate) nonce: u64,
-    ready: VecDeque<Item>,
+    /// The step of the sender's factor by class, four bits each.
+    steps: u32,
+    pub(crate) sender: Address,
     gapped: BTreeMap<u64, Item>,
     /// Most that all of it can take from the account.
     pub(crate) cost: U256,
     /// Of all, how many bring blobs: all or none.
-    pub(crate) blobs: usize,
+    pub(crate) blobs: u32,
     /// Whether the order of heads does not know yet what has changed.
     pub(crate) dirty: bool,
-    /// The step of the sender's factor by class, four bits each.
-    steps: u32,
 }
 
 impl Queue {
@@ -91,10 +94,9 @@ impl Queue {
         &self.ready
     }
 
-    /// Fetches what says where the ready ones are; then, in another step, the first of them.
+    /// Fetches what says where the ready ones are; then, in another step, the first two of them.
     pub(crate) fn prefetch(&self) {
-        prefetch(&raw const self.ready);
-        prefetch(&raw const self.steps);
+        prefetch(self);
     }
 
     /// See [`prefetch`](Self::prefetch).
@@ -131,7 +133,7 @@ impl Queue {
     /// not.
     pub(crate) fn insert(&mut self, item: Item, promoted: impl FnMut(&Item)) {
         self.cost += item.pooled.cost;
-        self.blobs += usize::from(item.blobs > 0);
+        self.blobs += u32::from(item.blobs > 0);
         let nonce = item.pooled.nonce;
         let replaced = match nonce.checked_sub(self.nonce) {
             Some(place) if place < self.ready.len() as u64 => {
@@ -196,7 +198,7 @@ impl Queue {
 
     fn release(&mut self, gone: &Item) {
         self.cost -= gone.pooled.cost;
-        self.blobs -= usize::from(gone.blobs > 0);
+        self.blobs -= u32::from(gone.blobs > 0);
     }
 
     fn demote_from(&mut self, place: usize, mut demoted: impl FnMut(&Item)) {

@@ -1,15 +1,21 @@
 //! Which transactions stand in the next block, and in which order: the best rank first, a sender's own ones by nonce,
 //! within the block's gas, blobs and bytes.
 //!
-//! A rank is `w_fee · L((tip + 1) / (median + 1)) + w_priority · L(priority · factor)` (see [`kernels::score`]). Within a
-//! group of heads (see [`crate::heads`]) it falls with the effective tip, so each group is gone through best first, in
-//! pieces that are ranked together by the vector kernel, and the groups are merged by rank. Of equal ranks the better
-//! tip goes first, then the earlier arrival. Nothing is sorted that is not wanted: a block of n out of any number of
-//! waiting ones costs O(n log n).
+//! A rank is `w_fee · L((tip + 1) / (median + 1)) + w_priority · L(priority · factor)` (see [`kernels::score`]). Of equal
+//! ranks the better tip goes first, then the earlier arrival.
+//!
+//! Whose turn it is, is decided by the worst of what a sender has before it and itself, its *standing*: a transaction is
+//! never taken before its predecessors, and right after the last of them where it is no worse. So the order of a block is
+//! the order of standings, and within a standing that of nonces: there is nothing to be merged, only to be sorted.
+//!
+//! Nothing is sorted that is not wanted. Within a group of heads (see [`crate::heads`]) ranks fall, so a *wave* takes in
+//! the best heads of each group until there are enough of them, with what follows these, ranks all by the vector kernel,
+//! and sorts what stands no worse than the best head that was not taken in. The rest is for the next wave. A block of n
+//! out of any number of waiting ones costs O(n log n), most of it spent reading memory forward.
 //!
 //! Whoever doesn't fit is left out of this block with all that follow it; so is who can't pay the blob fee.
 
-use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
+use std::{cmp::Ordering, sync::Arc};
 
 use kernels::{
     Simd, prefetch,
@@ -17,11 +23,7 @@ use kernels::{
 };
 use types::{Address, primitives::map::AddressHashMap};
 
-use crate::{
-    Pool, Pooled, STEPS, factor_of,
-    heap::{Entry, Walk},
-    queue::Item,
-};
+use crate::{Pool, Pooled, STEPS, factor_of, heap::Entry, queue::Item};
 
 /// How much of a block is free, and what it costs to be in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,88 +80,111 @@ pub(crate) const GAS_MIN: u64 = 21_000;
 /// Senders left out because they did not fit, before a block is called full.
 const MISFITS_MAX: usize = 1_024;
 
-/// Heads of a group that are ranked together.
-const PIECE: usize = 64;
+/// Heads that a wave takes in, about: what is read of them and of those that follow stays in a core's cache.
+const WAVE_MAX: usize = 4_096;
 
-/// Transactions of a sender that are ranked together with its head, and those that are when these are used up.
-const AHEAD: usize = 4;
-const FURTHER: usize = 32;
+/// A wave of fewer would leave vectors idle.
+const WAVE_MIN: usize = 64;
 
-/// A candidate comes from one of the streams, or from nowhere in particular.
-const NO_STREAM: u32 = u32::MAX;
+/// Transactions of a sender that are ranked together at first, and at most: each time twice as many.
+const AHEAD: u32 = 2;
+const AHEAD_MAX: u32 = 32;
 
-/// Tips above 2^64 wei are alike.
+/// When a transaction's turn comes: that of the worst of its sender's up to it.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
+struct Standing {
     rank: f64,
-    tip: u64,
+    tip: u128,
     arrival: u64,
-    run: u32,
-    stream: u32,
 }
 
-impl Ord for Candidate {
+impl Standing {
+    /// Before everything.
+    const FIRST: Self = Self { rank: f64::INFINITY, tip: u128::MAX, arrival: 0 };
+
+    /// Descending with the rank, as a whole number.
+    fn key(&self) -> u64 {
+        let bits = self.rank.to_bits();
+        // As `f64::total_cmp` orders, the other way round.
+        if bits >> 63 == 0 { !(bits | 1 << 63) } else { bits }
+    }
+}
+
+impl Ord for Standing {
+    /// Whoever comes first is the greater.
     fn cmp(&self, other: &Self) -> Ordering {
         let by_rank = self.rank.total_cmp(&other.rank);
         by_rank.then(self.tip.cmp(&other.tip)).then(other.arrival.cmp(&self.arrival))
     }
 }
 
-impl PartialOrd for Candidate {
+impl PartialOrd for Standing {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Candidate {
+impl PartialEq for Standing {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Candidate {}
+impl Eq for Standing {}
 
-/// A sender's pending transactions from some place on, ranked as far as `ranks` reaches.
+/// A transaction whose standing is known.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    standing: Standing,
+    run: u32,
+    queue: u32,
+    place: u32,
+}
+
+/// A sender's pending transactions, as far as they were taken in.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     queue: u32,
+    /// The next one that has no standing yet.
     place: u32,
-    /// Where the rank of `place` stands, and where ranks of this run end.
-    rank: u32,
-    ranks_end: u32,
+    /// That of the one before it.
+    standing: Standing,
+    /// How many are ranked together next time.
+    ahead: u32,
+    /// Whether one did not fit, and nothing that follows may be taken.
+    is_over: bool,
 }
 
-/// A group of heads, best first, a piece at a time.
-#[derive(Debug, Default)]
+/// A group of heads, as far as it was taken in: a block of the list at a time.
+#[derive(Clone, Copy, Debug)]
 struct Stream {
-    heap: usize,
-    blobs: bool,
-    walk: Walk,
-    piece: Vec<Candidate>,
-    next: usize,
-}
-
-impl Stream {
+    list: usize,
+    block: usize,
     /// Whether fee caps decide in it.
-    fn is_bound(&self) -> bool {
-        self.heap % 2 == 1
-    }
+    bound: bool,
+    blobs: bool,
+    boost: f64,
+    /// Nothing that was not taken in stands better.
+    best: Standing,
 }
 
 /// Working memory, used again by each block.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     streams: Vec<Stream>,
-    spare: Vec<Stream>,
-    merge: BinaryHeap<Candidate>,
     runs: Vec<Run>,
+    /// Runs whose next transactions are to be ranked, those of the round after, and how many each brings.
+    open: Vec<u32>,
+    further: Vec<u32>,
+    counts: Vec<u32>,
     tips: Vec<f64>,
     boosts: Vec<f64>,
     ranks: Vec<f64>,
+    /// What this wave puts in order, what is left to others, and the order: keys and indices.
+    wave: Vec<Candidate>,
+    rest: Vec<Candidate>,
+    order: Vec<(u64, u32)>,
     misplaced: Vec<u32>,
-    /// Heads of one piece, and those of them that stand in the wrong heap.
-    reached: Vec<Entry>,
-    loose: Vec<Candidate>,
 }
 
 impl Clone for Scratch {
@@ -171,10 +196,10 @@ impl Clone for Scratch {
 
 impl Scratch {
     fn clear(&mut self) {
-        self.spare.append(&mut self.streams);
-        self.merge.clear();
+        self.streams.clear();
         self.runs.clear();
-        self.ranks.clear();
+        self.open.clear();
+        self.rest.clear();
         self.misplaced.clear();
     }
 }
@@ -216,10 +241,13 @@ struct Selection<'a> {
     weights: RankWeights,
     scores: ScoreStats,
     is_vector: bool,
+    chosen: Vec<&'a Arc<Pooled>>,
+    schedule: Schedule,
 }
 
 impl<'a> Selection<'a> {
     fn new(pool: &'a Pool, room: Room, tried: &'a Tried, scratch: &'a mut Scratch) -> Self {
+        let most = room.transactions.min((room.gas / GAS_MIN) as usize).min(pool.len());
         Self {
             pool,
             room,
@@ -229,6 +257,8 @@ impl<'a> Selection<'a> {
             weights: pool.rank_weights(),
             scores: ScoreStats::default(),
             is_vector: Simd::chosen() != Simd::Scalar,
+            chosen: Vec::with_capacity(most),
+            schedule: Schedule { lowest_rank: f64::INFINITY, ..Schedule::default() },
         }
     }
 
@@ -238,58 +268,29 @@ impl<'a> Selection<'a> {
                 self.go_on(sender, *nonce);
             }
         }
-        for (heap, group) in self.pool.heads.groups() {
-            if group.blobs && self.room.blobs == 0 {
-                continue;
-            }
-            let mut stream = self.scratch.spare.pop().unwrap_or_default();
-            stream.walk.start(self.pool.heads.heap(heap));
-            (stream.heap, stream.blobs, stream.next) = (heap, group.blobs, 0);
-            stream.piece.clear();
-            self.scratch.streams.push(stream);
-            self.pull(self.scratch.streams.len() - 1);
+        for (list, group) in self.pool.heads.groups() {
+            let boost = self.boosts[usize::from(group.class)][usize::from(group.step)];
+            let (bound, blobs) = (group.bound, group.blobs);
+            let stream = Stream { list, block: 0, bound, blobs, boost, best: Standing::FIRST };
+            self.scratch.streams.extend(self.at_block(stream, 0));
         }
-        let pool = self.pool;
-        let mut schedule = Schedule { lowest_rank: f64::INFINITY, ..Schedule::default() };
-        let most = self.room.transactions.min((self.room.gas / GAS_MIN) as usize).min(pool.len());
-        let mut chosen: Vec<&Arc<Pooled>> = Vec::with_capacity(most);
-        while self.room.gas >= GAS_MIN && chosen.len() < self.room.transactions {
-            let Some(candidate) = self.scratch.merge.pop() else {
-                schedule.is_all = schedule.misfits == 0;
+        while !self.is_full() {
+            let floor = self.take_in();
+            self.take_up(floor);
+            self.spread(floor);
+            self.sort();
+            self.choose();
+            if self.scratch.streams.is_empty() && self.scratch.rest.is_empty() {
+                self.schedule.is_all = self.schedule.misfits == 0 && !self.is_full();
                 break;
-            };
-            if candidate.stream != NO_STREAM {
-                let stream = candidate.stream as usize;
-                if self.scratch.streams[stream].blobs && self.room.blobs == 0 {
-                    // Nobody of this stream fits any more.
-                    continue;
-                }
-                self.pull(stream);
             }
-            let run = self.scratch.runs[candidate.run as usize];
-            let item = &pool.queues[run.queue as usize].ready()[run.place as usize];
-            if !self.fits(item) {
-                schedule.misfits += 1;
-                if schedule.misfits == MISFITS_MAX {
-                    break;
-                }
-                continue;
-            }
-            self.room.gas -= item.gas_limit;
-            self.room.size_bytes -= item.size_bytes as usize;
-            self.room.blobs -= u64::from(item.blobs);
-            schedule.lowest_rank = schedule.lowest_rank.min(candidate.rank);
-            chosen.push(&item.pooled);
-            self.follow(candidate.run);
         }
-        schedule.transactions = shared(&chosen);
-        schedule
+        self.schedule.transactions = shared(&self.chosen);
+        std::mem::take(&mut self.schedule)
     }
 
-    fn fits(&self, item: &Item) -> bool {
-        let Room { blob_base_fee, gas, blobs, size_bytes, .. } = self.room;
-        let pays = item.blobs == 0 || item.pooled.blob_fee_cap() >= blob_base_fee;
-        pays && item.gas_limit <= gas && u64::from(item.blobs) <= blobs && item.size_bytes as usize <= size_bytes
+    fn is_full(&self) -> bool {
+        self.room.gas < GAS_MIN || self.chosen.len() >= self.room.transactions || self.schedule.misfits >= MISFITS_MAX
     }
 
     /// A sender that had a turn, from this nonce on.
@@ -297,145 +298,202 @@ impl<'a> Selection<'a> {
         let Some(queue) = self.pool.senders.get(sender) else { return };
         let held = &self.pool.queues[*queue as usize];
         if held.is_ready(nonce) {
-            let place = (nonce - held.nonce) as u32;
-            self.scratch.runs.push(Run { queue: *queue, place, rank: 0, ranks_end: 0 });
-            self.offer(self.scratch.runs.len() as u32 - 1);
+            self.open(*queue, (nonce - held.nonce) as u32);
         }
     }
 
-    /// Puts a run's next transaction among the candidates, unless it can't pay the base fee.
-    fn offer(&mut self, index: u32) {
-        let mut run = self.scratch.runs[index as usize];
-        let ready = self.pool.queues[run.queue as usize].ready();
-        let Some(item) = ready.get(run.place as usize) else { return };
-        let Some(tip) = effective_tip(item, self.room.base_fee) else { return };
-        if run.rank == run.ranks_end {
-            let from = self.scratch.ranks.len() as u32;
-            self.gather(run.queue, run.place as usize, FURTHER);
-            self.rank();
-            (run.rank, run.ranks_end) = (from, self.scratch.ranks.len() as u32);
-            self.scratch.runs[index as usize] = run;
+    fn open(&mut self, queue: u32, place: u32) {
+        let Scratch { runs, open, .. } = &mut *self.scratch;
+        open.push(runs.len() as u32);
+        runs.push(Run { queue, place, standing: Standing::FIRST, ahead: AHEAD, is_over: false });
+    }
+
+    /// A stream that goes on at this block; None where nobody is left in it who can pay.
+    fn at_block(&self, stream: Stream, block: usize) -> Option<Stream> {
+        let Entry { key, arrival, .. } = *self.pool.heads.list(stream.list).first_of(block)?;
+        // A key promises too much at most.
+        let base_fee = if stream.bound { u128::from(self.room.base_fee) } else { 0 };
+        let tip = key.checked_sub(base_fee)?;
+        let mut rank = [0.0];
+        rank_batch(&[to_float(tip)], &[stream.boost], self.weights, &mut rank).expect("columns of one length");
+        Some(Stream { block, best: Standing { rank: rank[0], tip, arrival }, ..stream })
+    }
+
+    /// Takes in the best heads of all groups until they make a wave; what all that are left stand below. None where
+    /// none are left.
+    fn take_in(&mut self) -> Option<Standing> {
+        let left = (self.room.transactions - self.chosen.len()).min((self.room.gas / GAS_MIN) as usize);
+        let enough = self.scratch.runs.len() + left.clamp(WAVE_MIN, WAVE_MAX);
+        if self.room.blobs == 0 {
+            // Nobody of these fits any more.
+            self.scratch.streams.retain(|stream| !stream.blobs);
         }
-        let rank = self.scratch.ranks[run.rank as usize];
-        let (tip, arrival) = (low(tip), item.arrival);
-        self.scratch.merge.push(Candidate { rank, tip, arrival, run: index, stream: NO_STREAM });
-    }
-
-    /// After a run's transaction was taken: the one that follows is a candidate.
-    fn follow(&mut self, index: u32) {
-        let run = &mut self.scratch.runs[index as usize];
-        run.place += 1;
-        run.rank += 1;
-        self.offer(index);
-    }
-
-    /// Puts the best that is left of a stream among the candidates.
-    fn pull(&mut self, index: usize) {
-        let stream = &self.scratch.streams[index];
-        if stream.next == stream.piece.len() && !self.refill(index) {
-            return;
-        }
-        let stream = &mut self.scratch.streams[index];
-        self.scratch.merge.push(stream.piece[stream.next]);
-        stream.next += 1;
-    }
-
-    /// The next piece of a stream, ranked; false where nobody is left.
-    fn refill(&mut self, index: usize) -> bool {
-        let mut stream = std::mem::take(&mut self.scratch.streams[index]);
-        let mut reached = std::mem::take(&mut self.scratch.reached);
-        stream.piece.clear();
-        stream.next = 0;
-        while stream.piece.is_empty() && self.reach(&mut stream, &mut reached) {
-            self.take_in(&mut stream, index as u32, &reached);
-        }
-        let some = !stream.piece.is_empty();
-        self.scratch.streams[index] = stream;
-        self.scratch.reached = reached;
-        some
-    }
-
-    /// The next heads of a stream. What will be read of them is fetched on the way, of many at a time: waiting for
-    /// memory is most of what a block costs.
-    fn reach(&self, stream: &mut Stream, reached: &mut Vec<Entry>) -> bool {
-        let heap = self.pool.heads.heap(stream.heap);
-        reached.clear();
-        while reached.len() < PIECE
-            && let Some(entry) = stream.walk.next(heap)
-        {
-            if stream.is_bound() && entry.key < u128::from(self.room.base_fee) {
-                // Those below can't pay either.
-                stream.walk.end();
-                break;
+        loop {
+            let streams = self.scratch.streams.iter().enumerate();
+            let (index, stream) = streams.max_by_key(|(_, stream)| stream.best)?;
+            if self.scratch.runs.len() >= enough {
+                return Some(stream.best);
             }
-            self.pool.queues[entry.id as usize].prefetch();
-            reached.push(entry);
+            let stream = *stream;
+            self.take_block(&stream);
+            match self.at_block(stream, stream.block + 1) {
+                Some(next) => self.scratch.streams[index] = next,
+                None => drop(self.scratch.streams.swap_remove(index)),
+            }
         }
-        reached.iter().for_each(|entry| self.pool.queues[entry.id as usize].prefetch_first());
-        !reached.is_empty()
     }
 
-    /// Ranks heads, with those that follow them. The ones that stand in the wrong heap are candidates at once.
-    fn take_in(&mut self, stream: &mut Stream, index: u32, reached: &[Entry]) {
-        let pool = self.pool;
-        let first_rank = self.scratch.ranks.len();
-        let mut loose = std::mem::take(&mut self.scratch.loose);
-        for entry in reached {
+    /// Opens a run for each head of a block. What will be read of them is fetched on the way, of many at a time: waiting
+    /// for memory is most of what a block costs.
+    fn take_block(&mut self, stream: &Stream) {
+        let (pool, base_fee) = (self.pool, u128::from(self.room.base_fee));
+        let block = pool.heads.list(stream.list).block(stream.block).unwrap_or_default();
+        for entry in block {
+            pool.queues[entry.id as usize].prefetch();
+        }
+        for entry in block {
+            pool.queues[entry.id as usize].prefetch_first();
+        }
+        for entry in block {
             let queue = &pool.queues[entry.id as usize];
             if !self.tried.is_empty() && self.tried.contains_key(&queue.sender) {
                 continue;
             }
             let Some(head) = queue.ready().front() else { continue };
-            let bound = head.fee_cap.saturating_sub(head.tip) < u128::from(self.room.base_fee);
-            if bound != stream.is_bound() {
+            if (head.fee_cap.saturating_sub(head.tip) < base_fee) != stream.bound {
                 self.scratch.misplaced.push(entry.id);
             }
-            let Some(tip) = effective_tip(head, self.room.base_fee) else { continue };
-            let rank = (first_rank + self.scratch.tips.len()) as u32;
-            let ranks_end = rank + self.gather(entry.id, 0, AHEAD) as u32;
-            let run = self.scratch.runs.len() as u32;
-            self.scratch.runs.push(Run { queue: entry.id, place: 0, rank, ranks_end });
-            let candidate = Candidate { rank: 0.0, tip: low(tip), arrival: entry.arrival, run, stream: index };
-            if bound == stream.is_bound() {
-                stream.piece.push(candidate);
-            } else {
-                loose.push(Candidate { stream: NO_STREAM, ..candidate });
+            self.open(entry.id, 0);
+        }
+    }
+
+    /// What earlier waves left and stands no worse than `floor` belongs to this one.
+    fn take_up(&mut self, floor: Option<Standing>) {
+        let Scratch { runs, open, wave, rest, .. } = &mut *self.scratch;
+        wave.clear();
+        rest.retain(|candidate| {
+            let is_over = runs[candidate.run as usize].is_over;
+            let stays = floor.is_some_and(|floor| candidate.standing < floor);
+            if !stays && !is_over {
+                wave.push(*candidate);
+                open.push(candidate.run);
             }
-        }
-        self.rank();
-        let Scratch { runs, ranks, merge, .. } = &mut *self.scratch;
-        for candidate in stream.piece.iter_mut().chain(&mut loose) {
-            candidate.rank = ranks[runs[candidate.run as usize].rank as usize];
-        }
-        merge.extend(loose.drain(..));
-        self.scratch.loose = loose;
+            stays && !is_over
+        });
     }
 
-    /// Columns of a sender's transactions from a place on, as far as they can pay; how many.
-    fn gather(&mut self, queue: u32, place: usize, most: usize) -> usize {
-        let queue = &self.pool.queues[queue as usize];
-        let before = self.scratch.tips.len();
-        for item in queue.ready().range(place..).take(most) {
-            let Some(tip) = effective_tip(item, self.room.base_fee) else { break };
-            self.scratch.tips.push(to_float(tip));
-            self.scratch.boosts.push(self.boosts[item.class as usize][usize::from(queue.step(item.class))]);
+    /// Finds the standings of what the open runs bring, as long as they are no worse than `floor`; the first that is,
+    /// waits for a later wave.
+    fn spread(&mut self, floor: Option<Standing>) {
+        let mut open = std::mem::take(&mut self.scratch.open);
+        let mut further = std::mem::take(&mut self.scratch.further);
+        while !open.is_empty() {
+            self.rank(&open);
+            let Scratch { runs, counts, ranks, wave, rest, .. } = &mut *self.scratch;
+            let mut ranks = ranks.iter();
+            for (index, count) in open.iter().zip(&*counts) {
+                let run = &mut runs[*index as usize];
+                let ready = self.pool.queues[run.queue as usize].ready();
+                let mut ranks = ranks.by_ref().take(*count as usize);
+                let mut goes_on = *count == run.ahead;
+                for rank in &mut ranks {
+                    let (item, place) = (&ready[run.place as usize], run.place);
+                    let tip = effective_tip(item, self.room.base_fee).unwrap_or_default();
+                    run.standing = run.standing.min(Standing { rank: *rank, tip, arrival: item.arrival });
+                    run.place += 1;
+                    let candidate = Candidate { standing: run.standing, run: *index, queue: run.queue, place };
+                    if floor.is_some_and(|floor| run.standing < floor) {
+                        rest.push(candidate);
+                        goes_on = false;
+                        break;
+                    }
+                    wave.push(candidate);
+                }
+                ranks.for_each(drop);
+                if goes_on {
+                    run.ahead = (2 * run.ahead).min(AHEAD_MAX);
+                    further.push(*index);
+                }
+            }
+            open.clear();
+            std::mem::swap(&mut open, &mut further);
         }
-        self.scratch.tips.len() - before
+        (self.scratch.open, self.scratch.further) = (open, further);
     }
 
-    /// Ranks what was gathered.
-    fn rank(&mut self) {
-        let Scratch { tips, boosts, ranks, .. } = &mut *self.scratch;
-        let from = ranks.len();
-        ranks.resize(from + tips.len(), 0.0);
-        rank_batch(tips, boosts, self.weights, &mut ranks[from..]).expect("columns of one length");
+    /// Ranks what the open runs bring next, as far as it can pay.
+    fn rank(&mut self, open: &[u32]) {
+        let Scratch { runs, counts, tips, boosts, ranks, .. } = &mut *self.scratch;
+        counts.clear();
+        tips.clear();
+        boosts.clear();
+        for index in open {
+            let run = &runs[*index as usize];
+            let queue = &self.pool.queues[run.queue as usize];
+            let before = tips.len();
+            for item in queue.ready().range(run.place as usize..).take(run.ahead as usize) {
+                let Some(tip) = effective_tip(item, self.room.base_fee) else { break };
+                tips.push(to_float(tip));
+                boosts.push(self.boosts[item.class as usize][usize::from(queue.step(item.class))]);
+            }
+            counts.push((tips.len() - before) as u32);
+        }
+        ranks.clear();
+        ranks.resize(tips.len(), 0.0);
+        rank_batch(tips, boosts, self.weights, ranks).expect("columns of one length");
         self.scores.ranked += tips.len() as u64;
         if self.is_vector && tips.len() >= VECTOR_MIN {
             self.scores.vectored += tips.len() as u64;
         }
-        tips.clear();
-        boosts.clear();
     }
+
+    /// Puts the wave in order.
+    fn sort(&mut self) {
+        let Scratch { wave, order, .. } = &mut *self.scratch;
+        order.clear();
+        order.extend(wave.iter().zip(0..).map(|(candidate, index)| (candidate.standing.key(), index)));
+        order.sort_unstable_by(|one, other| {
+            one.0.cmp(&other.0).then_with(|| {
+                let (one, other) = (&wave[one.1 as usize], &wave[other.1 as usize]);
+                other.standing.cmp(&one.standing).then(one.place.cmp(&other.place))
+            })
+        });
+    }
+
+    /// Takes what fits, in order, until the block is full.
+    fn choose(&mut self) {
+        let order = std::mem::take(&mut self.scratch.order);
+        for (_, index) in &order {
+            if self.is_full() {
+                break;
+            }
+            let Candidate { standing, run, queue, place } = self.scratch.wave[*index as usize];
+            let is_over = &mut self.scratch.runs[run as usize].is_over;
+            let item = &self.pool.queues[queue as usize].ready()[place as usize];
+            if *is_over || item.blobs > 0 && self.room.blobs == 0 {
+                // Once blobs have run out, nobody is to blame for bringing some.
+                *is_over = true;
+                continue;
+            }
+            if !fits(item, &self.room) {
+                *is_over = true;
+                self.schedule.misfits += 1;
+                continue;
+            }
+            self.room.gas -= item.gas_limit;
+            self.room.size_bytes -= item.size_bytes as usize;
+            self.room.blobs -= u64::from(item.blobs);
+            self.schedule.lowest_rank = self.schedule.lowest_rank.min(standing.rank);
+            self.chosen.push(&item.pooled);
+        }
+        self.scratch.order = order;
+    }
+}
+
+fn fits(item: &Item, room: &Room) -> bool {
+    let pays = item.blobs == 0 || item.pooled.blob_fee_cap() >= room.blob_base_fee;
+    let has_room = item.gas_limit <= room.gas && item.size_bytes as usize <= room.size_bytes;
+    pays && has_room && u64::from(item.blobs) <= room.blobs
 }
 
 fn effective_tip(item: &Item, base_fee: u64) -> Option<u128> {
@@ -455,62 +513,9 @@ fn shared(chosen: &[&Arc<Pooled>]) -> Vec<Arc<Pooled>> {
     all
 }
 
-fn low(tip: u128) -> u64 {
-    u64::try_from(tip).unwrap_or(u64::MAX)
-}
-
 /// A tip as ranks see it. Most fit into 64 bits, which convert in one instruction.
 pub(crate) fn to_float(tip: u128) -> f64 {
     u64::try_from(tip).map_or(tip as f64, |tip| tip as f64)
-}
-
-/// An order of somebody's own: the best score first among those whose turn it is, never a sender's nonce n + 1 before n;
-/// ties by arrival. Whoever's score is NaN is left out, and all that follow it. `transactions` and `scores` are of one
-/// length.
-pub fn order_by_scores(transactions: &[Arc<Pooled>], scores: &[f64], room: &Room) -> Schedule {
-    assert_eq!(transactions.len(), scores.len(), "columns of one length");
-    let mut by_sender: AddressHashMap<Vec<usize>> = AddressHashMap::default();
-    for (index, pooled) in transactions.iter().enumerate() {
-        by_sender.entry(pooled.sender()).or_default().push(index);
-    }
-    let mut room = *room;
-    let mut runs: Vec<Vec<usize>> = by_sender.into_values().collect();
-    let mut merge = BinaryHeap::new();
-    let offer = |runs: &[Vec<usize>], run: usize, merge: &mut BinaryHeap<Candidate>| {
-        let Some(index) = runs[run].last().copied() else { return };
-        let arrival = transactions[index].arrival;
-        if !scores[index].is_nan() {
-            merge.push(Candidate { rank: scores[index], tip: 0, arrival, run: run as u32, stream: NO_STREAM });
-        }
-    };
-    for run in 0..runs.len() {
-        runs[run].sort_unstable_by_key(|index| std::cmp::Reverse(transactions[*index].nonce));
-        offer(&runs, run, &mut merge);
-    }
-    let mut schedule = Schedule { lowest_rank: f64::INFINITY, ..Schedule::default() };
-    while room.gas >= GAS_MIN && schedule.transactions.len() < room.transactions {
-        let Some(candidate) = merge.pop() else {
-            schedule.is_all = schedule.misfits == 0;
-            break;
-        };
-        let run = candidate.run as usize;
-        let Some(index) = runs[run].pop() else { continue };
-        let pooled = &transactions[index];
-        let fits = pooled.gas_limit <= room.gas
-            && pooled.size_bytes <= room.size_bytes
-            && u64::from(pooled.blobs) <= room.blobs;
-        if !fits {
-            schedule.misfits += 1;
-            continue;
-        }
-        room.gas -= pooled.gas_limit;
-        room.size_bytes -= pooled.size_bytes;
-        room.blobs -= u64::from(pooled.blobs);
-        schedule.lowest_rank = schedule.lowest_rank.min(candidate.rank);
-        schedule.transactions.push(Arc::clone(pooled));
-        offer(&runs, run, &mut merge);
-    }
-    schedule
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use types::{Account, Bytes, Signature, Transaction, TxKind, U256, tx::TxBlob, tx
 
 use super::*;
 use crate::{
-    Change, Class, DropReason, Inclusion, Limits, NewHead, Obstacle, PoolError, Settings, journal::Journal, tests::ROOM,
+    Change, Class, DropReason, Inclusion, Limits, NewHead, Obstacle, PoolError, Settings, journal::Journal,
+    order_by_scores, tests::ROOM,
 };
 
 /// What a test says about a transaction.
@@ -316,9 +317,15 @@ proptest! {
         }
     }
 
-    /// Many senders, several pieces to a group, caps that bind some: the merge is the plain twin.
+    /// Many senders, several blocks to a group, caps that bind some, some that never fit: wave after wave, it is the plain
+    /// twin.
     #[test]
-    fn a_large_block_is_the_plain_twins(seed in any::<u64>(), base_fee in 0u64..1_200, again in 0u64..1_200) {
+    fn a_large_block_is_the_plain_twins(
+        seed in any::<u64>(),
+        base_fee in 0u64..1_200,
+        again in 0u64..1_200,
+        transactions in 1usize..400,
+    ) {
         let mut pool = Pool::default();
         let mut state = seed;
         let mut next = |below: u64| {
@@ -330,11 +337,12 @@ proptest! {
                 let tip = u128::from(next(900));
                 let class = Class::ALL[next(3) as usize];
                 let cap = tip + u128::from(next(400));
-                pool.admit(pooled(Spec { sender, nonce, tip, cap, gas: 21_000, class, blobs: 0 }), &rich(0)).unwrap();
+                let gas = if next(5) == 0 { 6_000_000 } else { 21_000 };
+                pool.admit(pooled(Spec { sender, nonce, tip, cap, gas, class, blobs: 0 }), &rich(0)).unwrap();
             }
         }
         for fee in [base_fee, again] {
-            let room = Room { base_fee: fee, transactions: 300, ..ROOM };
+            let room = Room { base_fee: fee, gas: 5_000_000, transactions, ..ROOM };
             let expected = plain(&pool, room, &Tried::default());
             prop_assert_eq!(hashes(&pool.schedule(&room, &Tried::default())), expected);
         }
