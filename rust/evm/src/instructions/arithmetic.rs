@@ -2,6 +2,7 @@
 
 use types::U256;
 
+use super::division;
 use crate::{
     frame::{Frame, Machine},
     interpreter::Flow,
@@ -11,23 +12,6 @@ use crate::{
 #[inline(always)]
 pub(super) fn is_negative(word: &U256) -> bool {
     word.bit(255)
-}
-
-#[inline(always)]
-fn magnitude(word: U256) -> U256 {
-    if is_negative(&word) { word.wrapping_neg() } else { word }
-}
-
-/// Zero where there is nothing to divide by. (`checked_div` moves the word once more, some 4 ns. Operands read limb by
-/// limb make it slower, too: the library reads them wide from where they would then have been stored narrow.)
-#[inline(always)]
-fn quotient(a: U256, b: U256) -> U256 {
-    if b.is_zero() { b } else { a.wrapping_div(b) }
-}
-
-#[inline(always)]
-fn remainder(a: U256, b: U256) -> U256 {
-    if b.is_zero() { b } else { a.wrapping_rem(b) }
 }
 
 /// `base` multiplied with itself, by the exponent's bits from the highest down: so each step is a square, which takes
@@ -88,51 +72,37 @@ pub(super) fn sub(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
 
 #[inline(always)]
 pub(super) fn div(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
-    let a = frame.stack.pop();
-    let b = frame.stack.top();
-    *b = quotient(a, *b);
+    frame.stack.fold(|[a], b| division::quotient(a, b));
     Ok(())
 }
 
 #[inline(always)]
 pub(super) fn sdiv(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
-    let a = frame.stack.pop();
-    let b = frame.stack.top();
-    let negative = is_negative(&a) != is_negative(b);
-    let quotient = quotient(magnitude(a), magnitude(*b));
-    *b = if negative { quotient.wrapping_neg() } else { quotient };
+    frame.stack.fold(|[a], b| division::signed_quotient(a, b));
     Ok(())
 }
 
 #[inline(always)]
 pub(super) fn r#mod(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
-    let a = frame.stack.pop();
-    let b = frame.stack.top();
-    *b = remainder(a, *b);
+    frame.stack.fold(|[a], b| division::remainder(a, b));
     Ok(())
 }
 
-/// The remainder has the sign of the dividend.
 #[inline(always)]
 pub(super) fn smod(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
-    let a = frame.stack.pop();
-    let b = frame.stack.top();
-    let remainder = remainder(magnitude(a), magnitude(*b));
-    *b = if is_negative(&a) { remainder.wrapping_neg() } else { remainder };
+    frame.stack.fold(|[a], b| division::signed_remainder(a, b));
     Ok(())
 }
 
 #[inline(always)]
 pub(super) fn addmod(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
-    let [a, b] = frame.stack.take();
-    frame.stack.change(|modulus| a.add_mod(b, modulus));
+    frame.stack.fold(|[b, a], modulus| division::sum_remainder(a, b, modulus));
     Ok(())
 }
 
 #[inline(always)]
 pub(super) fn mulmod(frame: &mut Frame, _: &mut Machine<'_, '_>) -> Flow {
-    let [a, b] = frame.stack.take();
-    frame.stack.change(|modulus| a.mul_mod(b, modulus));
+    frame.stack.fold(|[b, a], modulus| division::product_remainder(a, b, modulus));
     Ok(())
 }
 

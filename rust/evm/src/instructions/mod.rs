@@ -6,6 +6,7 @@
 mod arithmetic;
 mod bitwise;
 pub(crate) mod control;
+mod division;
 mod environment;
 mod memory;
 mod stack;

@@ -74,6 +74,17 @@ impl Stack {
         *top = of(copy(top));
     }
 
+    /// Takes the first `N` words from the top and leaves the one below them to become what comes of all, where they
+    /// stand: bottom to top.
+    #[inline(always)]
+    pub(crate) fn fold<const N: usize>(&mut self, into: impl FnOnce(&[U256; N], &mut U256)) {
+        self.length = self.length.wrapping_sub(N);
+        let (below, taken) = self.words.split_at_mut(self.length & MASK);
+        if let (Some(result), Some(taken)) = (below.last_mut(), taken.first_chunk()) {
+            into(taken, result);
+        }
+    }
+
     /// A copy of the word at this depth on top.
     #[inline(always)]
     pub(crate) fn dup(&mut self, depth: usize) {
@@ -100,7 +111,7 @@ impl Stack {
 /// until four 8-byte stores have left for the cache: some 5 ns where this takes none.
 #[inline(always)]
 #[allow(unsafe_code)]
-fn copy(word: &U256) -> U256 {
+pub(crate) fn copy(word: &U256) -> U256 {
     let limbs = word.as_limbs();
     // SAFETY: a reference is valid to read from; volatile only keeps the four loads apart.
     U256::from_limbs(std::array::from_fn(|index| unsafe { std::ptr::read_volatile(&limbs[index]) }))
