@@ -123,6 +123,7 @@ contracts: build ## compile contracts/ into the package (wants Node.js)
 docs: build ## write the generated pages in docs/
 	cargo run --quiet --package execlayer-rpc --example methods > docs/rpc.md
 	cargo run --quiet --package execlayer-orders --example states > docs/orders/states.md
+	$(BIN)/python -m execlayer.orders.rules > docs/orders/alerts.yml
 
 .PHONY: lock
 lock: ## pin the newest Python packages in constraints.txt

@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def _run(settings: OrderSettings, options: argparse.Namespace) -> int:
 
     from ..orders.keys import auth_keys, relay_identity, sender_keys
     from ..orders.monitor import Alert
+    from ..orders.settings import load
     from . import orders_run
 
     def alert(one: Alert) -> None:
@@ -79,7 +81,8 @@ def _run(settings: OrderSettings, options: argparse.Namespace) -> int:
 
     keys, identity = sender_keys(settings), relay_identity(settings)
     shown = orders_run.Shown(json=options.json, results=options.results)
-    trio.run(orders_run.run, settings, keys, identity, auth_keys(settings), alert, shown)
+    read = partial(load, options.config, environ=os.environ)
+    trio.run(orders_run.run, settings, keys, identity, auth_keys(settings), alert, shown, read)
     return DONE
 
 

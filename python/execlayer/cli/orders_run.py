@@ -1,4 +1,7 @@
-"""An order engine as a process: until a signal of the system ends it, in order; a second one at once."""
+"""An order engine as a process: until a signal of the system ends it, in order; a second one at once.
+
+SIGHUP has it read its settings again, SIGUSR1 halts it, SIGUSR2 lets it go on.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import asdict, dataclass
 import trio
 
 from .. import _core
+from ..errors import ExeclayerError
 from ..orders import AuthKey, OrderEngine, OrderSettings, Report
 from ..orders.monitor import Alert
 
@@ -29,14 +33,16 @@ async def run(
     auth_keys: Sequence[AuthKey],
     on_alert: Callable[[Alert], None],
     shown: Shown,
+    read: Callable[[], OrderSettings],
 ) -> None:
-    """Runs until SIGINT or SIGTERM."""
+    """Runs until SIGINT or SIGTERM. ``read`` gives the settings as they are on disk now."""
     engine = OrderEngine(settings, keys, identity=identity, auth_keys=auth_keys, on_alert=on_alert)
     async with trio.open_nursery() as nursery:
         # From here on: a signal may come while the engine is still starting.
         await nursery.start(_end_on_signal, engine, nursery.cancel_scope)
         async with trio.open_nursery() as inner:
             await inner.start(engine.run)
+            await nursery.start(_obey_signals, engine, read, shown)
             if shown.json:
                 ready = {"event": "ready", "addresses": engine.addresses, "chain_id": settings.chain_id}
                 print(json.dumps({**ready, "senders": engine.senders}), flush=True)
@@ -61,6 +67,50 @@ async def _end_on_signal(
                 scope.cancel()
                 return
             engine.stop()
+
+
+def _words() -> dict[int, str]:
+    """What signals mean, as far as the system has them."""
+    words = {"SIGHUP": "reload", "SIGUSR1": "halt", "SIGUSR2": "resume"}
+    return {getattr(signal, name): word for name, word in words.items() if hasattr(signal, name)}
+
+
+async def _obey_signals(
+    engine: OrderEngine,
+    read: Callable[[], OrderSettings],
+    shown: Shown,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    words = _words()
+    if not words:
+        task_status.started()
+        return
+    with trio.open_signal_receiver(*words) as signals:
+        task_status.started()
+        async for number in signals:
+            if words[number] == "reload":
+                _say(await _reloaded(engine, read), shown)
+            else:
+                engine.halt(words[number] == "halt", "a signal of the system wants it")
+                _say({"event": words[number]}, shown)
+
+
+async def _reloaded(engine: OrderEngine, read: Callable[[], OrderSettings]) -> dict[str, object]:
+    """What a reload came to. Settings that can't be used change nothing."""
+    try:
+        done = await engine.reload(read())
+    except ExeclayerError as error:
+        return {"event": "reload_refused", "reason": str(error)}
+    return {"event": "reloaded", "taken": done.taken, "needs_restart": done.needs_restart}
+
+
+def _say(told: dict[str, object], shown: Shown) -> None:
+    if shown.json:
+        print(json.dumps(told), flush=True)
+        return
+    parts = [f"{name}: {', '.join(value) or 'nothing'}" for name, value in told.items() if isinstance(value, tuple)]
+    print("; ".join([str(told["event"]), *parts, *([str(told["reason"])] if "reason" in told else [])]), flush=True)
 
 
 async def _show_results(engine: OrderEngine, as_json: bool) -> None:

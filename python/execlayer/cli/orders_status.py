@@ -36,11 +36,12 @@ def rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "success rate", f"{told['success_rate']:.1%}"
     yield "profit after gas", f"{told['total_realized_wei'] / ETHER:+.9f} ether"
     yield "gas", f"{told['total_gas_wei'] / ETHER:.9f} ether"
-    for name in ("signal_processing_time", "ack_time", "confirmation_time", "journal_sync_time"):
-        one = told["times"][name]
+    for name, one in told["times"].items():
         yield name.removesuffix("_time").replace("_", " "), f"p50 {_ms(one['p50'])}, p99 {_ms(one['p99'])}"
     yield "results waiting", f"{told['results_waiting']:,}"
     yield "nodes that answer", str(told["endpoints_up"])
+    for relay, rate in told["landing_rate"].items():
+        yield relay, f"{rate:.1%} of its orders landed"
     for lane in told["lanes"]:
         marks = "".join(f", {mark}" for mark in ("frozen", "paused") if lane[mark])
         holes = f", {lane['holes']} holes" if lane["holes"] else ""

@@ -43,7 +43,7 @@ class Endpoints:
     def __init__(self, settings: OrderSettings, listener: Listener, connect: Connector = connect) -> None:
         nodes, relays = settings.rpc_endpoints.endpoints, settings.relays
         self._listener = listener
-        self._names = [node.name for node in nodes]
+        self.names = [one.name for one in (*nodes, *relays)]
         self._clients = [Client(one, connect=connect) for one in (*nodes, *relays)]
         self.rows = [_row(one, is_relay=place >= len(nodes)) for place, one in enumerate((*nodes, *relays))]
         self.failover = Failover(
@@ -94,7 +94,7 @@ class Endpoints:
     def _report(self, event: Event) -> None:
         self._listener.event(event)
         if event.kind != "critical":
-            self._listener.usable(self._names.index(event.endpoint), event.kind == "admitted")
+            self._listener.usable(self.names.index(event.endpoint), event.kind == "admitted")
 
 
 def _row(endpoint: Endpoint, *, is_relay: bool) -> Row:

@@ -31,11 +31,14 @@ from . import monitor as monitoring
 from .alerts import Alerts, log_alert
 from .doors import Doors, Origin
 from .endpoints import Endpoints, Listener
+from .halting import obey
 from .keeping import Keeper
-from .monitor import RISING, RULES, Alert, Interval, Monitor
+from .monitor import Alert, Monitor
 from .process import resident_bytes
+from .reload import Reloaded, merge
 from .reports import FAILURES, Report, report
 from .results import Results
+from .rules import Rounds, read_rules
 from .settings import OrderSettings
 from .simulation import Simulator
 from .watch import Watch, first_words
@@ -95,7 +98,9 @@ class OrderEngine:
         self.auth_keys = {key.id: key for key in auth_keys}
         self._on_alert = on_alert
         self._clock = clock
-        self._alerts = Alerts(settings)
+        self._alerts = Alerts(settings.alerts, settings.channels.monitoring)
+        self._rounds = Rounds(read_rules(settings.alerts.rules))
+        self._keeper = Keeper(settings, lambda: self.core, self.monitor)
         self._simulating: dict[int, int] = {}
         self._simulator = simulator
         listener = Listener(self._written, self._replied, self._usable, self._endpoint_event)
@@ -136,7 +141,6 @@ class OrderEngine:
         the senders are free.
         """
         self._core_or_none = await trio.to_thread.run_sync(self._open)
-        keeper = Keeper(self.settings, lambda: self.core, self.monitor)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._wait_broken)
@@ -150,7 +154,8 @@ class OrderEngine:
                 nursery.start_soon(self._look_on)
                 nursery.start_soon(self._alerts.run)
                 nursery.start_soon(self._recheck)
-                nursery.start_soon(keeper.run)
+                nursery.start_soon(self._keeper.run)
+                await nursery.start(obey, self)
                 await self._watch.known.wait()
                 self.addresses = await nursery.start(self._doors.run)
                 await nursery.start(control.serve, self)
@@ -165,13 +170,45 @@ class OrderEngine:
             self.is_ready = False
             with trio.CancelScope(shield=True):
                 if self._broken is None:
-                    await trio.to_thread.run_sync(keeper.close)
+                    await trio.to_thread.run_sync(self._keeper.close)
             # The senders are free when the core is gone: nobody else holds it.
             self._core_or_none = None
 
     def stop(self) -> None:
         """Ends it in order: no more signals; what is not signed is refused, what is out is watched for a while."""
         self._stopping.set()
+
+    async def reload(self, wanted: OrderSettings) -> Reloaded:
+        """Takes over other limits, fees, prices and alerts; what else differs is named and waits for a restart.
+
+        The core starts again on its journal, within this process: it learns settings as it does at any start, and what
+        is out goes on. *Errors*: :class:`~execlayer.errors.InvalidConfig`, :class:`~execlayer.errors.InvalidArgument`;
+        then everything is as before.
+        """
+        merged = merge(self.settings, wanted)
+        rules = read_rules(merged.settings.alerts.rules)
+        if merged.settings.core_terms() != self.settings.core_terms():
+            async with self._keeper.idle:
+                await trio.to_thread.run_sync(self._keeper.snapshot)
+                self._reopen(merged.settings)
+        self.settings = merged.settings
+        self._alerts.use(self.settings.alerts)
+        self._rounds = Rounds(rules)
+        return merged
+
+    def _reopen(self, settings: OrderSettings) -> None:
+        """Without a pause: nothing can happen between the one core and the other."""
+        was, self.settings, self._core_or_none = self.settings, settings, None
+        refused: ExeclayerError | None = None
+        try:
+            core = self._open()
+        except ExeclayerError as error:
+            refused, self.settings = error, was
+            core = self._open()
+        self._core_or_none = core
+        self._step(core.restarted)
+        if refused is not None:
+            raise refused
 
     def _open(self) -> _core.OrderEngine:
         settings = self.settings
@@ -185,9 +222,8 @@ class OrderEngine:
             recipient=settings.recipient,
             keys=self._keys,
             endpoints=self._endpoints.rows,
-            settings=settings.core_settings(),
+            **settings.core_terms(),
             allowed=list(settings.allowed),
-            prices=dict(settings.prices),
             engine_id=settings.engine_id,
             auth_keys=[(key.id, key.secret) for key in self.auth_keys.values()],
             relay_identity=self._identity,
@@ -232,6 +268,8 @@ class OrderEngine:
     async def _wait_broken(self) -> None:
         await self._breaking.wait()
         assert self._broken is not None
+        self._alert(True, "journal_unwritable", 0, str(self._broken))
+        await self._alerts.flush()
         raise self._broken
 
     # ---- the core ---------------------------------------------------------------------------------------------------
@@ -263,7 +301,7 @@ class OrderEngine:
             match output[0]:
                 case "send":
                     _, endpoint, request, _, body = output
-                    self._open_requests[request] = _OpenRequest(began_ns)
+                    self._open_requests[request] = _OpenRequest(began_ns, time.monotonic_ns() if began_ns else 0)
                     self._endpoints.send(endpoint, request, body)
                 case "answer":
                     if origin is not None:
@@ -281,6 +319,7 @@ class OrderEngine:
             self._broken = self._broken or error
             self._breaking.set()
             return []
+        self.monitor.times["validation_time"].note((time.monotonic_ns() - began) / 1e9)
         self._do(outputs, origin, began)
         return nacks
 
@@ -304,6 +343,7 @@ class OrderEngine:
         now = open_request.written_ns = time.monotonic_ns()
         if open_request.began_ns:
             self.monitor.times["signal_processing_time"].note((now - open_request.began_ns) / 1e9)
+            self.monitor.times["submission_time"].note((now - open_request.signed_ns) / 1e9)
         if self._core_or_none is not None:
             self._step(self.core.written, request)
 
@@ -329,6 +369,10 @@ class OrderEngine:
             self._alert(True, "endpoint_down", 0, f"{event.endpoint} failed {event.failures} times: {event.reason}")
 
     # ---- what the chain says ----------------------------------------------------------------------------------------
+
+    def reorganised(self, blocks: int) -> None:
+        """So many blocks were taken back."""
+        self.monitor.reorgs[blocks] += 1
 
     def head(self, header: Head) -> None:
         """A header."""
@@ -434,8 +478,10 @@ class OrderEngine:
         """Wants an order faster, where that still pays."""
         self._step(self.core.speed_up, order_id)
 
-    def halt(self, on: bool = True) -> None:
+    def halt(self, on: bool = True, why: str = "somebody wants it") -> None:
         """Takes nothing new, or again; what is out is looked after all the same."""
+        if on:
+            self._alert(True, "halted", 0, f"no new orders are taken: {why}")
         self._step(self.core.halt, on)
 
     def thaw(self, sender: str) -> None:
@@ -457,6 +503,10 @@ class OrderEngine:
             "validation_failures": refused,
             "capacity_rejections": failures["CapacityExceeded"],
             "orders_failed_submitted": stats["orders_failed"] - refused,
+            "limit_refusals": failures["LimitExceeded"],
+            "revert_rate": _share(failures["TransactionReverted"], stats["orders_completed"]),
+            "landing_rate": monitor.landing_rates(self._endpoints.names),
+            "orders_affordable": self._affordable(lanes),
             "rpc_failures": monitor.rpc_failures.total(),
             "lanes": lanes,
             "lanes_frozen": sum(lane["frozen"] for lane in lanes),
@@ -468,7 +518,14 @@ class OrderEngine:
             "max_concurrent_orders": self.settings.execution_engine.max_concurrent_orders,
             "uptime_seconds": time.monotonic() - self._began,
         }
-        return stats | {"success_rate": monitoring.success_rate(stats)}
+        return stats | {"success_rate": monitor.success_rate(stats)}
+
+    def _affordable(self, lanes: Sequence[dict[str, Any]]) -> float:
+        """How many more orders the poorest sender can pay for, at what gas costs now."""
+        head = self._watch.feed.ring.head
+        price = (head.base_fee if head is not None else 0) + self._watch.fees.tip
+        order_wei = max(price * self.settings.execution_engine.default_gas_limit, 1)
+        return min((int(lane["balance"]) // order_wei for lane in lanes if lane["confirmed"] is not None), default=0)
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -481,8 +538,10 @@ class OrderEngine:
             self._intake.set()
 
     def _alert(self, critical: bool, name: str, order: int, text: str) -> None:
-        alert = Alert("critical" if critical else "warning", name, order, text, time.time_ns())
+        level = self._rounds.rules.levels.get(name, "critical" if critical else "warning")
+        alert = Alert(level, name, order, text, time.time_ns())
         self.monitor.alerts.append(alert)
+        self.monitor.told[level, name] += 1
         self._alerts.tell(alert)
         self._on_alert(alert)
 
@@ -499,30 +558,26 @@ class OrderEngine:
             await trio.sleep(pause)
 
     async def _measure(self) -> None:
-        """Looks at the rules. Each is told when it begins to hold, and again after a minute."""
-        pause = self.settings.execution_engine.metrics_interval / 1e9
-        told: dict[tuple[str, str], float] = {}
-        past: list[tuple[float, dict[str, Any], monitoring.Histogram]] = []
+        """Looks at the figures from time to time."""
+        times = self.monitor.times["signal_processing_time"]
         while True:
-            await trio.sleep(pause)
+            await trio.sleep(self.settings.execution_engine.metrics_interval / 1e9)
             now, stats = trio.current_time(), self.stats()
-            times = self.monitor.times["signal_processing_time"].copy()
-            past = [one for one in past if now - one[0] <= 60] + [(now, stats, times)]
-            _, before, times_before = past[0]
-            rise = {name: stats[name] - before[name] for name in RISING}
-            interval = Interval(stats, rise, times.since(times_before).quantile(0.99))
-            for rule in RULES:
-                key = (rule.level, rule.name)
-                if rule.holds(interval) and now - told.get(key, -60.0) >= 60:
-                    told[key] = now
-                    self._alert(rule.level == "critical", rule.name, 0, rule.text(interval))
+            self.monitor.sample(now, stats)
+            for rule, text in self._rounds.look(now, stats, times):
+                self._alert(rule.level == "critical", rule.name, 0, text)
+
+
+def _share(part: int, rest: int) -> float:
+    return part / (part + rest) if part + rest else 0.0
 
 
 @dataclass(slots=True)
 class _OpenRequest:
-    """When a request without a reply was caused by a signal, and when it was written; 0: not."""
+    """When a request without a reply was caused by a signal, signed, and written; 0: not."""
 
     began_ns: int
+    signed_ns: int = 0
     written_ns: int = 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import _core
 from ..errors import ExeclayerError
+from .keeping import number
 from .reports import FAILURES
 from .settings import OrderSettings
 
@@ -36,6 +37,14 @@ class RestoreFailed(ExeclayerError):
     actual: Any
 
 
+class JournalRetired(ExeclayerError):
+    """The first records are gone, so that not everything can be played again."""
+
+    path: str
+    first: int
+    """The oldest record that is there."""
+
+
 def _named(figures: dict[str, Any]) -> dict[str, Any]:
     return {**figures, "failures": {FAILURES[code]: count for code, count in figures["failures"]}}
 
@@ -43,13 +52,23 @@ def _named(figures: dict[str, Any]) -> dict[str, Any]:
 def verify(settings: OrderSettings, keys: list[_core.Key], folder: Path | None = None) -> dict[str, Any]:
     """Plays the whole journal again and compares each decision and each signed byte; the figures that come out.
 
-    *Errors*: :class:`~execlayer.errors.JournalDiverged` with the first record that differs, :class:`JournalEmpty`.
+    *Errors*: :class:`~execlayer.errors.JournalDiverged` with the first record that differs, :class:`JournalEmpty`,
+    :class:`JournalRetired`.
     """
     folder = folder or settings.journal.dir
+    first = _first_record(folder)
+    if first > 1:
+        text = f"{folder} begins with record {first}: older ones have gone, as journal.retain wants"
+        raise JournalRetired(text, path=str(folder), first=first)
     figures = _core.verify_orders(str(folder), settings.chain_id, keys) if folder.is_dir() else None
     if figures is None:
         raise JournalEmpty(f"no journal in {folder}", path=str(folder))
     return _named(figures)
+
+
+def _first_record(folder: Path) -> int:
+    """The number of a folder's oldest record; 1 where there is none."""
+    return min((number(one) for one in folder.glob("journal-*.xlj")), default=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +105,9 @@ class Drill:
 
 
 def drill(settings: OrderSettings, keys: list[_core.Key]) -> Drill:
-    """Restores the newest copy (the journal itself where there are no copies) into a folder of its own: once from its
-    snapshot, as an engine starts, once from the first record. Both must agree in every figure.
+    """Restores the newest copy (the journal itself where there are no copies) into a folder of its own, twice: from its
+    newest snapshot, as an engine starts, and from the first record. Where that has gone with time, the older of the two
+    snapshots takes its place. Both must agree in every figure.
 
     *Errors*: :class:`RestoreFailed`, and those of :func:`verify`.
     """
@@ -97,28 +117,40 @@ def drill(settings: OrderSettings, keys: list[_core.Key]) -> Drill:
         raise JournalEmpty(f"nothing to restore in {source}", path=str(source))
     with tempfile.TemporaryDirectory() as scratch:
         restored = Path(scratch) / "journal"
-        restored.mkdir()
-        for file in files:
-            shutil.copyfile(file, restored / file.name)
-        proved = verify(settings, keys, restored)
-        engine = _core.OrderEngine(
-            str(restored),
-            lock_folder=str(Path(scratch) / "locks"),
-            chain_id=settings.chain_id,
-            contract=settings.contract,
-            recipient=settings.recipient,
-            keys=keys,
-            endpoints=[],
-            settings=settings.core_settings(),
-            allowed=list(settings.allowed),
-            prices=dict(settings.prices),
-            engine_id=settings.engine_id,
-        )
-        started = _named(engine.stats())
-        live = len(engine.orders())
-        del engine
+        _copy(files, restored)
+        if _first_record(restored) == 1:
+            older, proved = "the first record", verify(settings, keys, restored)
+        else:
+            aside = Path(scratch) / "older"
+            newest = max(file for file in files if file.suffix == ".xls")
+            _copy([file for file in files if file != newest], aside)
+            older, (proved, _) = "the snapshot before it", _started(settings, keys, aside)
+        started, live = _started(settings, keys, restored)
     for name in COMPARED:
         if proved[name] != started[name]:
-            text = f"{name} is {started[name]} from the snapshot, {proved[name]} from the first record"
+            text = f"{name} is {started[name]} from the newest snapshot, {proved[name]} from {older}"
             raise RestoreFailed(text, figure=name, expected=proved[name], actual=started[name])
     return Drill(len(files), proved, live)
+
+
+def _copy(files: list[Path], folder: Path) -> None:
+    folder.mkdir()
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
+
+
+def _started(settings: OrderSettings, keys: list[_core.Key], folder: Path) -> tuple[dict[str, Any], int]:
+    """The figures of an engine that starts on a journal, and how many orders are live."""
+    engine = _core.OrderEngine(
+        str(folder),
+        lock_folder=str(folder.with_suffix(".locks")),
+        chain_id=settings.chain_id,
+        contract=settings.contract,
+        recipient=settings.recipient,
+        keys=keys,
+        endpoints=[],
+        **settings.core_terms(),
+        allowed=list(settings.allowed),
+        engine_id=settings.engine_id,
+    )
+    return _named(engine.stats()), len(engine.orders())

@@ -1,4 +1,4 @@
-"""What an engine counts and times beside its core, and how it is shown: Prometheus text, quantiles, alert rules.
+"""What an engine counts and times beside its core, and how it is shown: Prometheus text, quantiles, rates.
 
 Knows no socket and no clock.
 """
@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from .reports import Report, report
 
 BOUNDS_SECONDS: tuple[float, ...] = tuple(1e-6 * 2**step for step in range(28))
 """From a microsecond to two minutes, each twice the one before."""
 
-TIMES = ("signal_processing_time", "ack_time", "confirmation_time", "presim_time", "journal_sync_time")
+TIMES = (
+    *("signal_processing_time", "validation_time", "submission_time", "ack_time", "confirmation_time", "presim_time"),
+    "journal_sync_time",
+)
 COUNTERS = ("capacity_rejections", "validation_failures", "timeout_failures", "signal_processing_errors", "sim_drift")
 REFUSALS = (
     "InsufficientProfit",
@@ -36,6 +41,12 @@ RESULT, COMPLETED = 0x10, 4
 KIND_AT, STATUS_AT = 5, 44
 STATUS_FIELD = (0x101).to_bytes(2, "little") + (48).to_bytes(2, "little")
 """Where a result's status lies in its frame (docs of ``rust/orders/src/wire``), and what stands in front of it."""
+
+BUNDLE_FIELD = (0x106).to_bytes(2, "little") + (60).to_bytes(2, "little")
+"""What stands in front of each bundle of a result."""
+
+HOUR_SECONDS = 3_600.0
+"""How far back the success rate looks."""
 
 RECENT = 100
 """Alerts and failures that are kept for whoever looks."""
@@ -100,117 +111,71 @@ class Monitor:
     counters: Counter[str] = field(default_factory=Counter)
     rpc_failures: Counter[str] = field(default_factory=Counter)
     alerts: deque[Alert] = field(default_factory=lambda: deque(maxlen=RECENT))
+    told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Alerts, by level and name."""
+
+    reorgs: Counter[int] = field(default_factory=Counter)
+    """Reorganisations, by how many blocks were taken back."""
+
+    bid: Counter[int] = field(default_factory=Counter)
+    """Orders that have ended and that a relay (its number) had."""
+
+    landed: Counter[int] = field(default_factory=Counter)
+    """Those of them whose bundle is in the chain."""
+
     failed: deque[bytes] = field(default_factory=lambda: deque(maxlen=RECENT))
     """Results of orders that failed, as they were told."""
+
+    _past: deque[tuple[float, int, int]] = field(default_factory=deque)
+    """Completed and failed orders as they were, of the last hour."""
 
     def note_result(self, frame: bytes) -> None:
         """Looks at an order's last report, no further than needed: there may be thousands a second."""
         if frame[KIND_AT] != RESULT or frame[STATUS_AT - 4 : STATUS_AT] != STATUS_FIELD:
             return
+        if BUNDLE_FIELD in frame:
+            self._note_bundles(report(frame))
         if frame[STATUS_AT + 22] == COMPLETED:
             since = int.from_bytes(frame[STATUS_AT + 40 : STATUS_AT + 48], "little")
             self.times["confirmation_time"].note(since / 1e9)
         else:
             self.failed.append(frame)
 
+    def _note_bundles(self, told: Report) -> None:
+        # Corrections come with fills; the last report of an order itself has none.
+        if told.status is None or told.fills:
+            return
+        relays = {one.relay for one in told.bundles}
+        self.bid.update(relays)
+        if told.status.state == "Completed" and told.attempts and told.attempts[-1].channel == "private":
+            self.landed.update(relays)
 
-def success_rate(stats: Mapping[str, Any]) -> float:
-    """Of orders that were sent, those that made it; 1 of none."""
-    done, failed = stats["orders_completed"], stats["orders_failed_submitted"]
-    return float(done / (done + failed)) if done + failed else 1.0
+    def sample(self, now: float, stats: Mapping[str, Any]) -> None:
+        """Remembers how many orders have ended, for the rates of the last hour."""
+        while self._past and now - self._past[0][0] > HOUR_SECONDS:
+            self._past.popleft()
+        self._past.append((now, *_ended(stats)))
+
+    def success_rate(self, stats: Mapping[str, Any]) -> float:
+        """Of the last hour's orders that were sent, those that made it; 1 of none. A bundle that no builder took cost
+        nothing and counts for neither."""
+        done, failed = _ended(stats)
+        if self._past:
+            done, failed = done - self._past[0][1], failed - self._past[0][2]
+        return done / (done + failed) if done + failed else 1.0
+
+    def landing_rates(self, names: Sequence[str]) -> dict[str, float]:
+        """For each relay that had orders, the share of them that landed."""
+        return {names[relay]: self.landed[relay] / count for relay, count in self.bid.items() if relay < len(names)}
 
 
-# ---- rules ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """What the rules look at: the figures now, how they have changed in the last minute, and times of that minute."""
-
-    stats: Mapping[str, Any]
-    rise: Mapping[str, float]
-    p99_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """When to tell somebody; the same rules ship for Prometheus in docs/orders/alerts.yml."""
-
-    level: Literal["critical", "warning"]
-    name: str
-    holds: Callable[[Interval], bool]
-    text: Callable[[Interval], str]
-
-
-RULES: tuple[Rule, ...] = (
-    Rule(
-        "critical",
-        "success_rate",
-        lambda now: now.stats["success_rate"] < 0.90,
-        lambda now: f"{now.stats['success_rate']:.1%} of the orders that were sent made it",
-    ),
-    Rule(
-        "warning",
-        "success_rate",
-        lambda now: 0.90 <= now.stats["success_rate"] < 0.95,
-        lambda now: f"{now.stats['success_rate']:.1%} of the orders that were sent made it",
-    ),
-    Rule(
-        "critical",
-        "signal_processing_p99",
-        lambda now: now.p99_seconds > 0.010,
-        lambda now: f"one signal in a hundred takes more than {now.p99_seconds * 1e3:.1f} ms",
-    ),
-    Rule(
-        "warning",
-        "signal_processing_p99",
-        lambda now: 0.005 < now.p99_seconds <= 0.010,
-        lambda now: f"one signal in a hundred takes more than {now.p99_seconds * 1e3:.1f} ms",
-    ),
-    Rule(
-        "critical",
-        "rpc_failures",
-        lambda now: now.rise["rpc_failures"] > 10,
-        lambda now: f"{now.rise['rpc_failures']:.0f} failures of endpoints in a minute",
-    ),
-    Rule(
-        "critical",
-        "orders_failed",
-        lambda now: now.rise["orders_failed_submitted"] > 5,
-        lambda now: f"{now.rise['orders_failed_submitted']:.0f} orders that were sent failed in a minute",
-    ),
-    Rule(
-        "warning",
-        "validation_failures",
-        lambda now: now.rise["validation_failures"] > 10,
-        lambda now: f"{now.rise['validation_failures']:.0f} signals were refused in a minute",
-    ),
-    Rule(
-        "warning",
-        "active_orders",
-        lambda now: now.stats["active_orders"] > 0.8 * now.stats["max_concurrent_orders"],
-        lambda now: f"{now.stats['active_orders']} orders at once",
-    ),
-    Rule(
-        "warning",
-        "head_lag",
-        lambda now: now.stats["head_lag_seconds"] > 24,
-        lambda now: f"the newest block is {now.stats['head_lag_seconds']:.0f} s old",
-    ),
-    Rule("critical", "no_endpoint", lambda now: now.stats["endpoints_up"] == 0, lambda _: "no node answers"),
-    Rule(
-        "critical",
-        "lane_frozen",
-        lambda now: now.stats["lanes_frozen"] > 0,
-        lambda now: f"{now.stats['lanes_frozen']} lanes are frozen",
-    ),
-)
-RISING = ("rpc_failures", "orders_failed_submitted", "validation_failures")
+def _ended(stats: Mapping[str, Any]) -> tuple[int, int]:
+    return stats["orders_completed"], stats["orders_failed_submitted"] - stats["failures"].get("MEVBundleFailed", 0)
 
 
 # ---- Prometheus -----------------------------------------------------------------------------------------------------
 
-_COUNTED = (
+COUNTED = (
     *("signals_received", "orders_created", "orders_submitted", "orders_completed", "orders_failed", "duplicates"),
     *("sequence_gaps", "replacements", "cancels", "reorgs", "nonce_holes_filled", "submission_failures"),
     *(
@@ -220,11 +185,13 @@ _COUNTED = (
         "capacity_rejections",
         "signal_processing_errors",
         "sim_drift",
+        "limit_refusals",
     ),
 )
-_GAUGES = (
+GAUGES = (
     *("active_orders", "queue_depth", "results_waiting", "head", "halted", "success_rate", "head_lag_seconds"),
     *("memory_bytes", "cpu_seconds", "ready", "endpoints_up", "lanes_frozen", "max_concurrent_orders"),
+    *("orders_affordable", "revert_rate"),
 )
 
 
@@ -236,13 +203,17 @@ def prometheus(stats: Mapping[str, Any], monitor: Monitor) -> str:
         lines.append(f"# TYPE execlayer_orders_{name} {kind}")
         lines.extend(f"execlayer_orders_{name}{labels} {value}" for labels, value in rows)
 
-    for name in _COUNTED:
+    for name in COUNTED:
         put(f"{name.removeprefix('orders_')}_total", "counter", [("", stats[name])])
     put("failed_by_reason_total", "counter", [(f'{{reason="{name}"}}', n) for name, n in stats["failures"].items()])
     put("rpc_failures_total", "counter", [(f'{{endpoint="{n}"}}', v) for n, v in monitor.rpc_failures.items()])
+    put("reorgs_by_depth_total", "counter", [(f'{{depth="{n}"}}', v) for n, v in sorted(monitor.reorgs.items())])
+    told = sorted(monitor.told.items())
+    put("alerts_total", "counter", [(f'{{level="{level}",name="{name}"}}', n) for (level, name), n in told])
+    put("landing_rate", "gauge", [(f'{{relay="{name}"}}', rate) for name, rate in stats["landing_rate"].items()])
     put("profit_wei", "gauge", [("", stats["total_realized_wei"])])
     put("gas_cost_wei", "gauge", [("", stats["total_gas_wei"])])
-    for name in _GAUGES:
+    for name in GAUGES:
         # What the system does not tell is not told on.
         put(name, "gauge", [("", float(value)) for value in (stats[name],) if value is not None])
     put("lane_depth", "gauge", [(f'{{sender="{one["sender"]}"}}', one["depth"]) for one in stats["lanes"]])

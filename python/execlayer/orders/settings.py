@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, ByteSize, Field, NonNegativeInt, PositiveInt, model_validator
 
 from ..config import Settings, read_settings
 from ..upstream import Endpoint
@@ -160,6 +160,8 @@ class Limits(Settings):
     max_gas_per_hour: int = Field(default=2**64 - 1, ge=0, lt=2**64)
     max_loss_per_hour: Amount = 2**128 - 1
     max_failures_in_row: int = Field(default=20, ge=1, lt=2**32)
+    halt_file: Path | None = None
+    """While this file is there, no new order is taken."""
 
 
 class Journal(Settings):
@@ -173,6 +175,15 @@ class Journal(Settings):
     snapshot: Duration = 60 * SECOND_NS
     backup_dir: Path | None = None
     backup_every: Duration = 300 * SECOND_NS
+    backup_command: tuple[str, ...] = ()
+    """A program that is told of each file that is new or has grown, as JSON on its standard input: it may copy it to
+    another machine."""
+
+    retain: Duration = 30 * 86_400 * SECOND_NS
+    """Records that are older may go, where no snapshot needs them."""
+
+    retain_bytes: ByteSize = ByteSize(50 * 10**9)
+    """The oldest records go when there are more; never those that a start needs."""
 
     @property
     def lock_folder(self) -> Path:
@@ -207,7 +218,19 @@ class People(Settings):
     command: tuple[str, ...] = ()
     """A program that gets each alert as JSON on its standard input: it may mail, page or post it."""
 
+    webhook: Endpoint | None = None
+    """An address that each alert is posted to, as JSON."""
+
+    rules: Path | None = None
+    """When to tell, in the form of the file that ships (``alerts.toml``), which this one stands in for."""
+
     timeout: Duration = 10 * SECOND_NS
+
+    @model_validator(mode="after")
+    def _posts(self) -> People:
+        if self.webhook is not None and self.webhook.scheme not in ("http", "https"):
+            raise ValueError(f"an alert can't be posted over {self.webhook.scheme}")
+        return self
 
 
 class OrderSettings(Settings):
@@ -291,6 +314,10 @@ class OrderSettings(Settings):
             "require_auth": self.protocol.require_auth,
         }
 
+    def core_terms(self) -> dict[str, Any]:
+        """What the core is told of money and limits, and may be told anew."""
+        return {"settings": self.core_settings(), "prices": dict(self.prices)}
+
 
 def load(path: Path, *, environ: Mapping[str, str] | None = None) -> OrderSettings:
     """Reads the settings; relative paths in them are seen from the file's folder.
@@ -315,6 +342,8 @@ def _beside(settings: OrderSettings, folder: Path) -> OrderSettings:
             update={"keys": tuple(folder / key for key in senders.keys), "password_file": at(senders.password_file)}
         ),
         "mev_protection": mev.model_copy(update={"identity_key": at(mev.identity_key)}),
+        "limits": settings.limits.model_copy(update={"halt_file": at(settings.limits.halt_file)}),
+        "alerts": settings.alerts.model_copy(update={"rules": at(settings.alerts.rules)}),
         "protocol": protocol.model_copy(
             update={
                 "control": at(protocol.control),

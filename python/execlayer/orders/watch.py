@@ -43,6 +43,8 @@ GONE = (UpstreamError, NoEndpoint)
 class Told(Protocol):
     """Who takes the answers: the engine."""
 
+    def reorganised(self, blocks: int) -> None: ...
+
     def head(self, header: Header) -> None: ...
 
     def receipts(self, block: str, body: bytes) -> bool: ...
@@ -97,6 +99,8 @@ class Watch:
             task_status.started()
 
     def _on_change(self, change: Change) -> None:
+        if change.removed:
+            self._told.reorganised(len(change.removed))
         for header in change.added:
             self._told.head(header)
         self._moved.set()

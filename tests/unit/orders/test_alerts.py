@@ -20,7 +20,7 @@ ALERT = Alert("critical", "lane_frozen", 7, "somebody else uses the key", 1)
 
 def alerts(folder: Path, *command: str, **changes: Any) -> Alerts:
     table = {"command": list(command), **changes}
-    return Alerts(settings_with(folder, alerts=table, channels={"monitoring": 2}))
+    return Alerts(settings_with(folder, alerts=table).alerts, 2)
 
 
 async def test_each_alert_is_given_as_json(tmp_path: Path) -> None:
@@ -64,3 +64,57 @@ def test_a_full_queue_is_told_of_and_no_program_needs_none(tmp_path: Path, caplo
     alerts(tmp_path).tell(ALERT)
     log_alert(ALERT)
     assert caplog.text.count("lane_frozen: somebody else uses the key") == 1
+
+
+async def posted(folder: Path, status: bytes) -> tuple[list[bytes], Alerts]:
+    """What a web server was sent that answers with this status."""
+    bodies: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        held = b""
+        while b"\r\n\r\n" not in held or len(held.split(b"\r\n\r\n", 1)[1]) < _length(held):
+            held += bytes(await stream.receive_some())
+        bodies.append(held.split(b"\r\n\r\n", 1)[1])
+        await stream.send_all(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/hook/secret"
+    told = alerts(folder, webhook={"url": url})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        nursery.start_soon(told.run)
+        told.tell(ALERT)
+        with trio.fail_after(20):
+            await told.flush()
+        nursery.cancel_scope.cancel()
+    return bodies, told
+
+
+def _length(held: bytes) -> int:
+    head = held.split(b"\r\n\r\n", 1)[0].lower()
+    return int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+
+
+async def test_an_alert_is_posted_to_an_address(tmp_path: Path) -> None:
+    [body], _ = await posted(tmp_path, b"200 OK")
+    assert json.loads(body)["text"] == ALERT.text
+
+
+async def test_an_address_that_refuses_is_told_of_without_its_secret(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await posted(tmp_path, b"500 Internal Server Error")
+    assert "did not take an alert" in caplog.text and "secret" not in caplog.text
+
+
+async def test_who_is_told_can_change(tmp_path: Path) -> None:
+    told = alerts(tmp_path, "no-such-program")
+    told.use(settings_with(tmp_path).alerts)
+    told.tell(ALERT)
+    await told.flush()
+    assert told._take.statistics().current_buffer_used == 0
+
+
+def test_alerts_are_not_posted_over_what_is_no_web(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="can't be posted over wss"):
+        alerts(tmp_path, webhook={"url": "wss://example.org"})

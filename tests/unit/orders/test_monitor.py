@@ -6,20 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execlayer.orders.monitor import (
-    BOUNDS_SECONDS,
-    RISING,
-    RULES,
-    Histogram,
-    Interval,
-    Monitor,
-    prometheus,
-    success_rate,
-)
+from execlayer.orders.monitor import BOUNDS_SECONDS, HOUR_SECONDS, Histogram, Monitor, prometheus
+from execlayer.orders.reports import report
+from execlayer.orders.rules import prometheus_rules, read_rules
+
+from . import twin
 
 ALERTS = Path(__file__).resolve().parents[3] / "docs" / "orders" / "alerts.yml"
 ZERO = (
@@ -52,10 +46,15 @@ ZERO = (
     "lanes_frozen",
     "total_realized_wei",
     "total_gas_wei",
+    "limit_refusals",
+    "rpc_failures",
+    "revert_rate",
 )
 CALM: dict[str, Any] = {
     **dict.fromkeys(ZERO, 0),
     "failures": {"StaleSignal": 2},
+    "landing_rate": {"builder": 0.5},
+    "orders_affordable": 1_000,
     "lanes": [{"sender": "0xab", "depth": 3}],
     "success_rate": 1.0,
     "endpoints_up": 1,
@@ -76,47 +75,64 @@ def test_a_quantile_is_the_bound_above_the_true_one(times: list[float], share: f
     assert histogram.count == len(times) and histogram.copy().since(histogram).count == 0
 
 
-def test_of_nothing_there_is_no_quantile_and_nothing_failed() -> None:
+def test_of_nothing_there_is_no_quantile() -> None:
     assert Histogram().quantile(0.99) == 0
-    assert success_rate({"orders_completed": 0, "orders_failed_submitted": 0}) == 1
-    assert success_rate({"orders_completed": 3, "orders_failed_submitted": 1}) == 0.75
 
 
-@pytest.mark.parametrize(
-    ("changes", "p99", "rise", "expected"),
-    [
-        ({}, 0.0, {}, set()),
-        ({"success_rate": 0.94}, 0.0, {}, {("warning", "success_rate")}),
-        ({"success_rate": 0.89}, 0.0, {}, {("critical", "success_rate")}),
-        ({}, 0.006, {}, {("warning", "signal_processing_p99")}),
-        ({}, 0.011, {}, {("critical", "signal_processing_p99")}),
-        ({}, 0.0, {"rpc_failures": 11}, {("critical", "rpc_failures")}),
-        ({}, 0.0, {"orders_failed_submitted": 6}, {("critical", "orders_failed")}),
-        ({}, 0.0, {"validation_failures": 11}, {("warning", "validation_failures")}),
-        ({"active_orders": 8}, 0.0, {}, set()),
-        ({"active_orders": 9}, 0.0, {}, {("warning", "active_orders")}),
-        ({"head_lag_seconds": 25}, 0.0, {}, {("warning", "head_lag")}),
-        ({"endpoints_up": 0}, 0.0, {}, {("critical", "no_endpoint")}),
-        ({"lanes_frozen": 1}, 0.0, {}, {("critical", "lane_frozen")}),
-    ],
-)
-def test_each_rule_holds_on_its_side_of_the_bound(
-    changes: dict[str, Any], p99: float, rise: dict[str, float], expected: set[tuple[str, str]]
-) -> None:
-    now = Interval(CALM | changes, dict.fromkeys(RISING, 0.0) | rise, p99)
-    held = [rule for rule in RULES if rule.holds(now)]
-    assert {(rule.level, rule.name) for rule in held} == expected
-    assert all(rule.text(now) for rule in held)
+def ended(completed: int, failed: int, not_included: int = 0) -> dict[str, Any]:
+    failures = {"MEVBundleFailed": not_included}
+    return {"orders_completed": completed, "orders_failed_submitted": failed, "failures": failures}
+
+
+def test_the_success_rate_is_the_last_hours_and_bundles_that_nobody_took_count_for_nothing() -> None:
+    monitor = Monitor()
+    assert monitor.success_rate(ended(0, 0)) == 1
+    assert monitor.success_rate(ended(3, 1)) == 0.75
+    assert monitor.success_rate(ended(3, 5, not_included=4)) == 0.75
+    monitor.sample(0.0, ended(0, 10))
+    monitor.sample(60.0, ended(3, 10))
+    assert monitor.success_rate(ended(3, 11)) == 0.75
+    monitor.sample(HOUR_SECONDS + 1, ended(3, 11))
+    assert monitor.success_rate(ended(4, 11)) == 0.5
+
+
+def private_result(order: int, state: int, *, correction: bool = False) -> bytes:
+    """The last report of an order that the second endpoint had a bundle of."""
+    sub, failure = (13, 0) if state == 4 else (15, 9)
+    status = (
+        order.to_bytes(8, "little")
+        + bytes(14)
+        + bytes([state, sub])
+        + failure.to_bytes(2, "little")
+        + b"\0\1"
+        + bytes(20)
+    )
+    attempt = bytes(52) + bytes([0, 2]) + bytes(42)
+    bundle = bytes(56) + (1).to_bytes(2, "little") + bytes(2)
+    fill = [(0x103, bytes(168))] if correction else []
+    return twin.encode(0x10, order, 0, 0, [(0x101, status), (0x102, attempt), *fill, (0x106, bundle)])
+
+
+def test_a_relays_landing_rate_is_the_share_of_its_orders_that_are_in_the_chain() -> None:
+    monitor = Monitor()
+    for order, state in ((1, 4), (2, 5), (3, 5), (4, 4)):
+        monitor.note_result(private_result(order, state))
+    monitor.note_result(private_result(4, 4, correction=True))
+    assert monitor.landing_rates(["node", "builder"]) == {"builder": 0.5}
+    assert [report(one).status.order_id for one in monitor.failed] == [2, 3]  # type: ignore[union-attr]
 
 
 def test_the_page_is_in_prometheus_format_and_the_shipped_rules_name_what_is_on_it() -> None:
     monitor = Monitor()
     monitor.times["ack_time"].note(0.003)
     monitor.rpc_failures["a"] += 1
+    monitor.told["critical", "sim_drift"] += 1
+    monitor.reorgs[2] += 1
     page = prometheus(CALM, monitor)
-    line = re.compile(r'(# TYPE \w+ (counter|gauge|histogram)|\w+(\{\w+="[^"]*"\})? [-+.\deinf]+)')
+    line = re.compile(r'(# TYPE \w+ (counter|gauge|histogram)|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [-+.\deinf]+)')
     assert all(line.fullmatch(one) for one in page.splitlines()), page
     assert 'execlayer_orders_ack_time_seconds_bucket{le="+Inf"} 1.0' in page
     names = set(re.findall(r"^(\w+)", page, re.MULTILINE))
     wanted = set(re.findall(r"execlayer_orders_\w+", ALERTS.read_text())) - {"execlayer_orders"}
     assert wanted and wanted <= names
+    assert ALERTS.read_text() == prometheus_rules(read_rules())
