@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -128,30 +129,48 @@ async def test_a_process_reads_its_settings_again_and_halts_by_signals(desk: Des
     settings = load(path)
     command = [sys.executable, "-m", "execlayer", "orders", "run", "--json"]
     process: trio.Process = await trio.lowlevel.open_process(command, cwd=desk.folder, stdout=PIPE)
-    assert process.stdout is not None
-    with trio.fail_after(PATIENCE_SECONDS):
-        said = await _line(process)
-        assert said["event"] == "ready"
+    said = Lines(process)
+    with killed_after(process), trio.fail_after(PATIENCE_SECONDS):
+        assert (await said.next())["event"] == "ready"
         path.write_text(f"{text}\n[limits]\nmax_capital = 7\n[senders.no_such]\n")
         process.send_signal(signal.SIGHUP)
-        assert (await _line(process))["event"] == "reload_refused"
+        assert (await said.next())["event"] == "reload_refused"
         path.write_text(f"{text}\n[limits]\nmax_capital = 7\n[channels]\nexecution = 5\n")
         process.send_signal(signal.SIGHUP)
-        assert await _line(process) == {
+        assert await said.next() == {
             "event": "reloaded",
             "taken": ["limits.max_capital"],
             "needs_restart": ["channels.execution"],
         }
         for number, word, halted in ((signal.SIGUSR1, "halt", 1), (signal.SIGUSR2, "resume", 0)):
             process.send_signal(number)
-            assert (await _line(process))["event"] == word
+            assert (await said.next())["event"] == word
             assert (await ask(settings.control, do="status"))["halted"] == halted
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
 
 
-async def _line(process: trio.Process) -> dict[str, Any]:
-    """What it says next: one object, as it says them one at a time."""
-    assert process.stdout is not None
-    told: dict[str, Any] = json.loads(bytes(await process.stdout.receive_some()))
-    return told
+@contextmanager
+def killed_after(process: trio.Process) -> Iterator[None]:
+    """Leaves no process behind."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+class Lines:
+    """What a process says, line by line; it may say a line in pieces."""
+
+    def __init__(self, process: trio.Process) -> None:
+        assert process.stdout is not None
+        self._stream, self._held = process.stdout, b""
+
+    async def next(self) -> dict[str, Any]:
+        while b"\n" not in self._held:
+            data = bytes(await self._stream.receive_some())
+            assert data, "it has ended"
+            self._held += data
+        line, self._held = self._held.split(b"\n", 1)
+        told: dict[str, Any] = json.loads(line)
+        return told
