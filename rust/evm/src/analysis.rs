@@ -19,11 +19,17 @@ use crate::{
     },
 };
 
-/// A bytecode, with the places that a jump may go to.
-#[derive(Debug, Default)]
+/// A bytecode, with what is known of it. A clone shares the latter: each thread counts references to a clone of its own,
+/// lest all of them write where all of them read.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Code {
     pub(crate) bytes: Bytes,
-    /// One bit per byte.
+    known: Arc<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The places that a jump may go to: one bit per byte.
     jump_targets: Box<[u64]>,
     has_run: AtomicBool,
     program: OnceLock<Program>,
@@ -48,7 +54,7 @@ impl Code {
             }
             pc += 1 + immediate(byte);
         }
-        Self { bytes, jump_targets, ..Self::default() }
+        Self { bytes, known: Arc::new(Known { jump_targets, ..Known::default() }) }
     }
 
     /// Lays out the steps, when the code runs for the second time: whoever runs once isn't worth it. Whether there are
@@ -57,12 +63,12 @@ impl Code {
         if !instructions.custom().is_none_or(Custom::is_consensus) {
             return false;
         }
-        if self.program.get().is_some() {
+        if self.program().is_some() {
             return true;
         }
-        let again = self.has_run.swap(true, Ordering::Relaxed);
+        let again = self.known.has_run.swap(true, Ordering::Relaxed);
         if again {
-            self.program.get_or_init(|| Program::new(self, instructions));
+            self.known.program.get_or_init(|| Program::new(self, instructions));
         }
         again
     }
@@ -70,13 +76,13 @@ impl Code {
     /// The steps.
     #[inline]
     pub(crate) fn program(&self) -> Option<&Program> {
-        self.program.get()
+        self.known.program.get()
     }
 
     /// Whether a jump may go there: a JUMPDEST that is no other opcode's immediate.
     #[inline]
     pub(crate) fn is_jump_target(&self, pc: usize) -> bool {
-        self.jump_targets.get(pc / 64).is_some_and(|bits| bits >> (pc % 64) & 1 == 1)
+        self.known.jump_targets.get(pc / 64).is_some_and(|bits| bits >> (pc % 64) & 1 == 1)
     }
 }
 
@@ -109,9 +115,9 @@ impl Default for CodeCache {
 }
 
 /// Codes that each thread has at hand: few enough to hold on to, whatever became of their cache.
-const RECENT: usize = 8;
+const RECENT: usize = 32;
 
-/// Of which cache, by which hash.
+/// Of which cache, by which hash; the thread's own clone.
 type Recent = Option<(u64, B256, Arc<Code>)>;
 
 thread_local! {
@@ -121,7 +127,7 @@ thread_local! {
 
 #[derive(Debug, Default)]
 struct Shard {
-    codes: B256HashMap<Arc<Code>>,
+    codes: B256HashMap<Code>,
     size: usize,
 }
 
@@ -136,18 +142,18 @@ impl CodeCache {
             {
                 return Ok(code.clone());
             }
-            let code = self.get_shared(hash, fetch)?;
+            let code = Arc::new(self.get_shared(hash, fetch)?);
             recent.borrow_mut()[place] = Some((self.number, hash, code.clone()));
             Ok(code)
         })
     }
 
-    fn get_shared<E>(&self, hash: B256, fetch: impl FnOnce() -> Result<Bytes, E>) -> Result<Arc<Code>, E> {
+    fn get_shared<E>(&self, hash: B256, fetch: impl FnOnce() -> Result<Bytes, E>) -> Result<Code, E> {
         let shard = &self.shards[hash[31] as usize % SHARDS];
         if let Some(code) = shard.read().unwrap_or_else(PoisonError::into_inner).codes.get(&hash) {
             return Ok(code.clone());
         }
-        let code = Arc::new(Code::new(fetch()?));
+        let code = Code::new(fetch()?);
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         shard.size += code.bytes.len();
         if shard.size > CACHE_LIMIT / SHARDS {

@@ -225,15 +225,14 @@ impl<'a> Block<'a> {
     /// One transaction after the other.
     pub(crate) fn execute(&self) -> Result<BlockOutcome, ExecError> {
         let mut builder = self.builder()?;
+        builder.reserve(self.transactions.len());
         builder.push_all(self.transactions)?;
         builder.finish(self.withdrawals)
     }
 
-    /// Opened, with room for the transactions.
+    /// Opened.
     pub(crate) fn builder(&self) -> Result<BlockBuilder<'a>, ExecError> {
-        let mut builder = BlockBuilder::new(self.rules, self.env, self.view, self.mode)?;
-        builder.reserve(self.transactions.len());
-        Ok(builder)
+        BlockBuilder::new(self.rules, self.env, self.view, self.mode)
     }
 }
 
@@ -273,6 +272,7 @@ impl<'a> BlockBuilder<'a> {
         })
     }
 
+    /// Makes room for so many more.
     pub(crate) fn reserve(&mut self, transactions: usize) {
         self.outcome.receipts.reserve_exact(transactions);
         // Two accounts each, if nobody appears twice.

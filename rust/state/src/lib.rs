@@ -22,8 +22,8 @@ pub use ledger::{
     Commit, Ledger, LedgerError, NodeKey, Notification, ReverseDiff, StateReader, StoredBlock, Tally, TrieNodes,
 };
 pub use overlay::{
-    AccountId, Changed, Changes, Checkpoint, Clash, EmptyAccounts, Footprint, Footprints, Overlay, Place, SlotId,
-    Touch, Touched,
+    AccountId, Changes, Checkpoint, Clash, Each, EmptyAccounts, Footprint, Footprints, InSequence, Overlay, Place,
+    Presence, SlotId, Touch, Touched,
 };
 pub use stop::{Stop, Stopped};
 pub use view::{MemoryState, View, ViewError};

@@ -1,23 +1,19 @@
 //! What two workers did to each other: which transactions have to run again, and in which units.
 
 use alloy_primitives::map::HashMap;
-use rayon::{ThreadPool, prelude::*};
-use state::{Clash, Footprints, Place, Touch};
+use state::{Clash, Each, Footprints, Place, Touch};
 use types::{Address, U256};
 
-use super::{
-    run::Done,
-    units::{Sets, Units},
-};
+use super::{crew::Crew, meet::Sets, run::Done, units::Units};
 
 /// The places at which two workers clash, listed at both.
-pub(super) fn between(pool: &ThreadPool, workers: &[Done<'_>]) -> Vec<Vec<Place>> {
-    let touched: Vec<_> = workers.iter().map(|done| done.overlay.touched(&done.footprints)).collect();
-    let parts = pool.current_num_threads();
+pub(super) fn between(crew: &Crew, workers: &[Done<'_>]) -> Vec<Vec<Place>> {
+    let touched: Vec<_> = workers.iter().map(|done| done.overlay.touched(&done.footprints, &done.presence)).collect();
+    let parts = crew.workers();
     let pairs = (0..workers.len()).flat_map(|one| (one + 1..workers.len()).map(move |two| (one, two)));
     let work: Vec<_> = pairs.flat_map(|pair| (0..parts).map(move |part| (pair, part))).collect();
     let compare = |((one, two), part): &((usize, usize), usize)| touched[*one].clashes(&touched[*two], *part, parts);
-    let clashes: Vec<Vec<Clash>> = pool.install(|| work.par_iter().map(compare).collect());
+    let clashes: Vec<Vec<Clash>> = crew.each(&work, compare);
     let mut places = vec![Vec::new(); workers.len()];
     for (((one, two), _), clashes) in work.into_iter().zip(clashes) {
         for Clash { here, there } in clashes {
@@ -76,9 +72,9 @@ pub(super) fn units(workers: &[Done<'_>], marks: &[Vec<bool>], chosen: &[u32]) -
             }
         }
     }
-    let mut sets = Sets::new(chosen.len());
+    let sets = Sets::new(chosen.len());
     for (_, who) in places.values().filter(|(touch, _)| touch.is_ordered()) {
         who.iter().for_each(|position| sets.join(who[0], *position));
     }
-    Units::new(sets)
+    Units::new(&sets)
 }

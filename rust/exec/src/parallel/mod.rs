@@ -10,31 +10,35 @@
 //! state cannot be read, the block's gas does not suffice), what is left runs in sequence, whose answer, errors
 //! included, is the meaning. So at most two runs are wasted, and nothing is ever published that was not checked.
 //!
-//! No lock and no shared memory but the list of who has which unit; the answer depends on no timing.
+//! What workers share while they run is the list of who has which unit, and nothing else, not even the memory that a
+//! count of references lies in; the answer depends on no timing. Guessing, comparing and joining are done by all of
+//! them, too, who stay awake meanwhile ([`crew`]).
 
 mod clash;
 mod conflicts;
+mod crew;
+mod meet;
 mod report;
 mod run;
 mod units;
 mod verify;
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use alloy_primitives::map::B256HashSet;
 use evm::{BlockEnv, Rules};
-use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
+use rayon::prelude::*;
 use state::{Changes, StateDiff, View};
 use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal};
 
 pub use conflicts::{Conflicts, HotPlace, conflicts};
+use crew::Crew;
 pub use report::{Report, Totals};
 use run::{Done, Work};
-use units::Hints;
+use units::{Hints, Units};
 pub use verify::Difference;
 
 use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, block::Block, spare};
@@ -48,9 +52,6 @@ const BOUND_MIN: f64 = 1.15;
 /// Share of a block's transactions that run first and in sequence, to learn from, where the block calls what was never
 /// seen: one in so many.
 const PILOT_SHARE: usize = 64;
-
-/// Accounts of the joined diff that a worker copies at least before it looks for more.
-const ACCOUNTS_MIN: usize = 512;
 
 /// Whether blocks run on several cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub struct Executor {
     verify: bool,
     clock: fn() -> Duration,
     totals: Mutex<Totals>,
-    hints: Mutex<Hints>,
+    hints: Mutex<Arc<Hints>>,
     /// Share of the recent blocks' transactions that ran in vain.
     conflicts: Mutex<f64>,
     /// See [`Executor::shuffled`].
@@ -122,8 +123,7 @@ impl Executor {
     /// Another one with the same clock, which knows what this one has learned about contracts so far.
     #[must_use]
     pub fn beside(&self, parallel: Parallel, threads: Option<usize>) -> Self {
-        let hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self { hints: Mutex::new(hints), clock: self.clock, ..Self::new(parallel, threads) }
+        Self { hints: Mutex::new(self.hints()), clock: self.clock, ..Self::new(parallel, threads) }
     }
 
     /// One transaction after the other: the meaning of all others.
@@ -177,16 +177,18 @@ impl Executor {
         if mode.diffs || !rules.is_consensus() || !self.tries(transactions) {
             return Ok((block.execute()?, report));
         }
-        let mut builder = block.builder()?;
-        let done = self.pilot(&mut builder, transactions)?;
-        if let Some(pool) = self.pool()
-            && let Some(outcome) =
-                self.side_by_side(&pool, &mut builder, &transactions[done..], withdrawals, &mut report)?
-        {
-            return Ok((outcome, report));
+        let Some(crew) = Crew::of(self.threads) else {
+            return Ok((block.execute()?, report));
+        };
+        match crew.lead(|| self.led(&crew, block, &mut report))? {
+            Led::Done(outcome) => Ok((outcome, report)),
+            Led::Left(mut builder) => {
+                let rest = &transactions[builder.outcome.receipts.len()..];
+                builder.reserve(rest.len());
+                builder.push_all(rest)?;
+                Ok((builder.finish(withdrawals)?, report))
+            }
         }
-        builder.push_all(&transactions[done..])?;
-        Ok((builder.finish(withdrawals)?, report))
     }
 
     /// Whether to try at all.
@@ -205,26 +207,16 @@ impl Executor {
         *conflicts < 0.5
     }
 
-    /// The workers: those of one number are shared by all executors of the process. None where there are no threads to be
-    /// had: everything runs in sequence then, which is slower and no error.
-    fn pool(&self) -> Option<Arc<ThreadPool>> {
-        static POOLS: Mutex<BTreeMap<usize, Arc<ThreadPool>>> = Mutex::new(BTreeMap::new());
-        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&self.threads) {
-            return Some(pool.clone());
-        }
-        let workers = ThreadPoolBuilder::new().num_threads(self.threads);
-        let pool = Arc::new(workers.thread_name(|index| format!("execute {index}")).build().ok()?);
-        pools.insert(self.threads, pool.clone());
-        Some(pool)
+    fn hints(&self) -> Arc<Hints> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Runs the first few in sequence where they have something to teach; returns how many.
-    fn pilot(&self, builder: &mut BlockBuilder<'_>, transactions: &[Recovered]) -> Result<usize, ExecError> {
-        let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.shuffle.is_some() || !hints.know_little(transactions) {
-            return Ok(0);
-        }
+    fn learn(&self, learn: impl FnOnce(&mut Hints)) {
+        learn(Arc::make_mut(&mut self.hints.lock().unwrap_or_else(PoisonError::into_inner)));
+    }
+
+    /// Runs the first few in sequence: they have something to teach.
+    fn pilot(&self, builder: &mut BlockBuilder<'_>, transactions: &[Recovered]) -> Result<(), ExecError> {
         let pilot = &transactions[..(transactions.len() / PILOT_SHARE).clamp(16, 128).min(transactions.len())];
         builder.overlay.track();
         for transaction in pilot {
@@ -233,64 +225,81 @@ impl Executor {
             builder.overlay.end_footprint();
         }
         let footprints = builder.overlay.take_footprints();
-        hints.learn(pilot, &footprints);
-        Ok(pilot.len())
+        self.learn(|hints| hints.learn(pilot, &footprints));
+        Ok(())
     }
 
-    /// Runs what is left of the block on all workers; None where that is to be done in sequence after all.
-    fn side_by_side(
+    /// The units of what is left of the block after the first few, which may have run; and whether footprints are needed.
+    fn units<'a>(
         &self,
-        pool: &ThreadPool,
-        builder: &mut BlockBuilder<'_>,
-        transactions: &[Recovered],
-        withdrawals: &[Withdrawal],
-        report: &mut Report,
-    ) -> Result<Option<BlockOutcome>, ExecError> {
-        let units = match self.shuffle {
-            None => self.hints.lock().unwrap_or_else(PoisonError::into_inner).units(transactions),
-            Some(_) => units::Units::new(units::Sets::new(transactions.len())),
-        };
+        builder: &mut BlockBuilder<'a>,
+        transactions: &'a [Recovered],
+    ) -> Result<(Units, bool), ExecError> {
+        if self.shuffle.is_some() {
+            return Ok((Units::apart(transactions.len()), true));
+        }
+        let survey = self.hints().survey(transactions, &builder.env.beneficiary);
+        if survey.know_little() {
+            self.pilot(builder, transactions)?;
+        }
+        let rest = &transactions[builder.outcome.receipts.len()..];
+        Ok(match self.hints().units(rest, &survey) {
+            Some(units) => (units, !survey.plain),
+            None => (Units::together(rest.len()), true),
+        })
+    }
+
+    /// Runs the block on all workers, as one of them, or leaves what is better done in sequence.
+    fn led<'a>(&self, crew: &Crew, block: &Block<'a>, report: &mut Report) -> Result<Led<'a>, ExecError> {
+        let begin = (self.clock)();
+        let mut builder = block.builder()?;
+        let (units, footprints) = self.units(&mut builder, block.transactions)?;
         report.units(&units);
+        report.time_guessing = (self.clock)() - begin;
         if self.parallel == Parallel::Auto && units.bound(self.threads) < BOUND_MIN {
-            return Ok(None);
+            return Ok(Led::Left(Box::new(builder)));
         }
         let before = builder.overlay.diff();
         let view = After::new(builder.overlay.view(), &before);
+        let first = builder.outcome.receipts.len();
         let work = Work {
             rules: builder.rules,
             env: builder.env,
             view: &view,
-            transactions,
-            first: builder.outcome.receipts.len(),
+            transactions: &block.transactions[first..],
+            first,
             shuffle: self.shuffle,
-            plain: self.shuffle.is_none() && is_plain(transactions, builder.env, &view)?,
+            plain: !footprints && pays_somebody(builder.env, &view)?,
         };
         let begin = (self.clock)();
-        let done = self.settled(pool, &work, &units, report)?;
-        let Some((mut outcome, diff)) = done.and_then(|workers| joined(pool, &work, builder.outcome.clone(), workers))
+        let done = self.settled(crew, &work, &units, report)?;
+        let joining = (self.clock)();
+        let Some((mut outcome, diff)) = done.and_then(|workers| joined(crew, &work, builder.outcome.clone(), workers))
         else {
             report.time_lost = (self.clock)() - begin;
-            return Ok(None);
+            return Ok(Led::Left(Box::new(builder)));
         };
         let changed = After::new(&view, &diff);
-        outcome.close(work.rules, work.env, withdrawals, spare::take(&changed))?;
+        outcome.close(work.rules, work.env, block.withdrawals, spare::take(&changed))?;
         outcome.diff = before.and_then(diff).and_then(std::mem::take(&mut outcome.diff));
         drop_passing_codes(&mut outcome.diff);
-        report.parallel(transactions.len());
-        Ok(Some(outcome))
+        report.time_joining = (self.clock)() - joining;
+        report.parallel(block.transactions.len() - first);
+        spare::put(builder.overlay);
+        Ok(Led::Done(outcome))
     }
 
     /// Runs everything, and what clashed once more; None where it clashes again.
     fn settled<'a>(
         &self,
-        pool: &ThreadPool,
+        crew: &Crew,
         work: &Work<'a>,
-        units: &units::Units,
+        units: &Units,
         report: &mut Report,
     ) -> Result<Option<Vec<Done<'a>>>, ExecError> {
         let all: Vec<u32> = (0..work.transactions.len() as u32).collect();
         let begin = (self.clock)();
-        let done = work.run(pool, &all, units)?;
+        let done = work.run(crew, &all, units)?;
         report.time_working = (self.clock)() - begin;
         if work.plain
             && let Some(workers) = done
@@ -298,10 +307,12 @@ impl Executor {
             return Ok(Some(workers));
         }
         let work = &Work { plain: false, ..*work };
-        let Some(mut workers) = done.map_or_else(|| work.run(pool, &all, units), |done| Ok(Some(done)))? else {
+        let Some(mut workers) = done.map_or_else(|| work.run(crew, &all, units), |done| Ok(Some(done)))? else {
             return Ok(None);
         };
-        let clashes = clash::between(pool, &workers);
+        let begin = (self.clock)();
+        let clashes = clash::between(crew, &workers);
+        report.time_checking = (self.clock)() - begin;
         if clashes.iter().all(Vec::is_empty) {
             self.remember(0.0);
             return Ok(Some(workers));
@@ -309,8 +320,8 @@ impl Executor {
         let begin = (self.clock)();
         let footprints: Vec<_> = workers.iter().map(|done| &done.footprints).collect();
         let dragged =
-            || footprints.par_iter().zip(&clashes).map(|(footprints, places)| clash::dragged(footprints, places));
-        let marks: Vec<Vec<bool>> = pool.install(|| dragged().collect());
+            footprints.par_iter().zip(&clashes).map(|(footprints, places)| clash::dragged(footprints, places));
+        let marks: Vec<Vec<bool>> = dragged.collect();
         let marked = |done: &Done<'_>, marks: &[bool]| {
             let numbers = done.transactions.iter().zip(marks).filter(|(_, mark)| **mark);
             numbers.map(|(number, _)| *number).collect::<Vec<_>>()
@@ -320,17 +331,13 @@ impl Executor {
         self.remember(again.len() as f64 / all.len() as f64);
         report.again = again.len();
         let units = clash::units(&workers, &marks, &again);
-        self.hints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .learn_from(again.iter().map(|number| &work.transactions[*number as usize]), |one, two| {
-                units.of[one] == units.of[two]
-            });
+        let ran = again.iter().map(|number| &work.transactions[*number as usize]);
+        self.learn(|hints| hints.learn_from(ran, |one, two| units.of[one] == units.of[two]));
         for (done, marks) in workers.iter_mut().zip(&marks) {
             done.retract(marks);
         }
-        workers.extend(work.run(pool, &again, &units)?.into_iter().flatten());
-        let clashes = clash::between(pool, &workers);
+        workers.extend(work.run(crew, &again, &units)?.into_iter().flatten());
+        let clashes = clash::between(crew, &workers);
         report.time_lost = (self.clock)() - begin;
         Ok(clashes.iter().all(Vec::is_empty).then_some(workers))
     }
@@ -341,15 +348,22 @@ impl Executor {
     }
 }
 
-/// See [`units::are_plain`]; who gets the fees must not be an empty account, which would be cleared.
-fn is_plain(transactions: &[Recovered], env: &BlockEnv, view: &dyn View) -> Result<bool, ExecError> {
-    Ok(units::are_plain(transactions, &env.beneficiary)
-        && view.account(&env.beneficiary)?.is_none_or(|account| account != Account::default()))
+/// Where a block's execution stands when its workers part.
+enum Led<'a> {
+    /// All is done.
+    Done(BlockOutcome),
+    /// The rest is to be done in sequence.
+    Left(Box<BlockBuilder<'a>>),
+}
+
+/// Whether who gets the fees is somebody: an account that is empty would be cleared.
+fn pays_somebody(env: &BlockEnv, view: &dyn View) -> Result<bool, ExecError> {
+    Ok(view.account(&env.beneficiary)?.is_none_or(|account| account != Account::default()))
 }
 
 /// What all workers did together, in the block's order; None where a transaction was refused or has no room.
 fn joined(
-    pool: &ThreadPool,
+    crew: &Crew,
     work: &Work<'_>,
     mut outcome: BlockOutcome,
     workers: Vec<Done<'_>>,
@@ -359,28 +373,29 @@ fn joined(
     let mut outcomes = Vec::with_capacity(workers.len());
     for (worker, done) in (0..).zip(workers) {
         done.transactions.iter().for_each(|number| whose[*number as usize] = worker);
-        outcomes.push(done.outcomes.into_iter());
-        overlays.push(done.overlay);
+        outcomes.push(done.outcomes);
+        overlays.push((done.overlay, done.footprints));
     }
     let receipts = || {
         outcome.receipts.reserve_exact(whose.len());
+        let mut outcomes: Vec<_> = outcomes.iter_mut().map(|outcomes| outcomes.iter_mut()).collect();
         for (transaction, worker) in work.transactions.iter().zip(&whose) {
             outcome.room(work.rules, work.env, transaction).ok()?;
             let executed = outcomes[*worker as usize].next().expect("somebody took it");
-            outcome.add(work.rules, transaction, &mut executed.ok()?);
+            outcome.add(work.rules, transaction, executed.as_mut().ok()?);
         }
         Some(outcome)
     };
-    pool.install(|| {
-        let (outcome, diff) = rayon::join(receipts, || {
-            let changes: Vec<Changes<'_>> = overlays.par_iter_mut().map(|overlay| overlay.changes()).collect();
-            StateDiff::beside(&changes, |list, account| {
-                list.par_iter().with_min_len(ACCOUNTS_MIN).map(account).collect()
-            })
-        });
-        overlays.into_par_iter().for_each(spare::put);
-        Some((outcome?, diff))
-    })
+    let (outcome, diff) = rayon::join(receipts, || {
+        let changes: Vec<Changes<'_>> = overlays.par_iter_mut().map(|(overlay, _)| overlay.changes()).collect();
+        StateDiff::beside(&changes, crew)
+    });
+    overlays.into_par_iter().zip(outcomes).for_each(|((mut overlay, footprints), outcomes)| {
+        overlay.reuse_footprints(footprints);
+        spare::put(overlay);
+        spare::put_outcomes(outcomes);
+    });
+    Some((outcome?, diff))
 }
 
 /// Code that an account had for a part of the block only is not part of the block's change.

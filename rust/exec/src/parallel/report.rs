@@ -19,8 +19,14 @@ pub struct Report {
     pub again: usize,
     /// From the first transaction to the outcome.
     pub time: Duration,
-    /// Of that, what workers spent side by side; the rest is what no further worker makes shorter.
+    /// Of that, what it took to guess at units; on all workers, the first transactions, where some ran ahead, apart.
+    pub time_guessing: Duration,
+    /// Of that, what transactions took, on all workers.
     pub time_working: Duration,
+    /// Of that, what it took to compare what workers touched, on all workers.
+    pub time_checking: Duration,
+    /// Of that, what it took to join what workers did, on all workers, and to close the block.
+    pub time_joining: Duration,
     /// Of that, what was done in vain or a second time.
     pub time_lost: Duration,
     /// What the sequential executor took, where the answer was verified.

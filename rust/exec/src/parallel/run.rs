@@ -10,12 +10,11 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use evm::{BlockEnv, Executed, Rules, TransactError, precompiles, transact};
-use rayon::ThreadPool;
-use state::{Footprints, Overlay, View};
+use evm::{BlockEnv, Rules, precompiles, transact};
+use state::{Each, Footprints, Overlay, Presence, View};
 use types::{Recovered, TxKind};
 
-use super::units::Units;
+use super::{crew::Crew, units::Units};
 use crate::{
     ExecError,
     block::{AHEAD, foresee},
@@ -35,9 +34,11 @@ const NOBODY: u32 = u32::MAX;
 pub(super) struct Done<'a> {
     pub(super) overlay: Overlay<'a>,
     pub(super) footprints: Footprints,
+    /// What of the state the overlay knows, whatever was taken back.
+    pub(super) presence: Presence,
     /// Which transactions, ascending; the overlay's footprints have the same order.
     pub(super) transactions: Vec<u32>,
-    pub(super) outcomes: Vec<Result<Executed, TransactError>>,
+    pub(super) outcomes: Vec<spare::Ended>,
 }
 
 /// The same for everybody.
@@ -58,18 +59,13 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// Runs the transactions whose numbers `chosen` lists (ascending), by unit. None where they are not what they were
     /// said to be.
-    pub(super) fn run(
-        &self,
-        pool: &ThreadPool,
-        chosen: &[u32],
-        units: &Units,
-    ) -> Result<Option<Vec<Done<'a>>>, ExecError> {
-        let workers = pool.current_num_threads();
+    pub(super) fn run(&self, crew: &Crew, chosen: &[u32], units: &Units) -> Result<Option<Vec<Done<'a>>>, ExecError> {
+        let workers = crew.workers();
         let claims = match self.shuffle {
             None => Claims::open(units, workers),
             Some(seed) => Claims::dealt(units, workers, seed),
         };
-        let done = pool.broadcast(|context| self.worker(context.index() as u32, chosen, units, &claims));
+        let done = crew.all(|worker| self.worker(worker as u32, chosen, units, &claims));
         // Of several panics the first one's, whoever had it.
         let panicked = done.iter().filter_map(|done| done.as_ref().err());
         let first = panicked.min_by_key(|error| if let ExecError::Panicked { index, .. } = error { *index } else { 0 });
@@ -85,8 +81,10 @@ impl<'a> Work<'a> {
         if !self.plain {
             overlay.track();
         }
-        let mut transactions = Vec::new();
-        let mut outcomes = Vec::new();
+        let share = chosen.len() / claims.workers;
+        overlay.reserve(2 * share);
+        let mut transactions = Vec::with_capacity(share + share / 4);
+        let mut outcomes = spare::take_outcomes();
         let mut parties = Vec::with_capacity(2 * AHEAD);
         // What is taken at once nobody else can take: less of a small block, so that all end together.
         let ahead = (chosen.len() / (AHEAD_SHARE * claims.workers)).clamp(1, AHEAD);
@@ -124,16 +122,21 @@ impl<'a> Work<'a> {
                 outcomes.push(outcome);
             }
         }
-        let footprints = if self.plain { Footprints::default() } else { overlay.take_footprints() };
-        Ok(Done { overlay, footprints, transactions, outcomes })
+        let (footprints, presence) = match self.plain {
+            true => Default::default(),
+            false => (overlay.take_footprints(), overlay.presence(self.transactions.len())),
+        };
+        Ok(Done { overlay, footprints, presence, transactions, outcomes })
     }
 }
 
 impl Work<'_> {
-    /// Whether the recipient, which was looked up ahead, runs no code.
+    /// Whether the recipient, which was looked up ahead, runs no code; the account of assets, which has some, runs none.
     fn is_plain(&self, number: u32, overlay: &Overlay<'_>) -> bool {
-        let TxKind::Call(to) = self.transactions[number as usize].transaction.to() else { return false };
-        overlay.find(&to).is_some_and(|id| !overlay.has_code(id)) && !precompiles::contains(self.rules, &to)
+        let transaction = &self.transactions[number as usize].transaction;
+        let TxKind::Call(to) = transaction.to() else { return false };
+        let moves = transaction.payload().is_some();
+        overlay.find(&to).is_some_and(|id| overlay.has_code(id) == moves) && !precompiles::contains(self.rules, &to)
     }
 }
 

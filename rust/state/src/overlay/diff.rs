@@ -43,7 +43,7 @@ impl Overlay<'_> {
 
     /// What everything since the overlay stood over its view has changed.
     pub fn diff(&self) -> StateDiff {
-        StateDiff::beside(&[self.changes()], |order, account| order.iter().map(account).collect())
+        StateDiff::beside(&[self.changes()], &InSequence)
     }
 
     /// The same, found but not yet copied.
@@ -93,9 +93,31 @@ pub struct Changes<'o> {
 
 /// A changed account among those of several overlays: whose, and which of that one's.
 #[derive(Clone, Copy, Debug)]
-pub struct Changed {
+struct Changed {
     overlay: u32,
     account: u32,
+}
+
+/// Who does the same with every item of a list.
+pub trait Each {
+    /// How many items it works at, at once.
+    fn workers(&self) -> usize;
+
+    /// What comes of every item, in order.
+    fn each<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R>;
+}
+
+/// One item after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct InSequence;
+
+impl Each for InSequence {
+    fn workers(&self) -> usize {
+        1
+    }
+    fn each<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        items.iter().map(work).collect()
+    }
 }
 
 impl Changes<'_> {
@@ -119,26 +141,29 @@ impl Changes<'_> {
     }
 
     fn news(&self) -> impl Iterator<Item = (B256, Bytes)> {
-        let entries = self.order.iter().map(|rank| &self.accounts[*rank as u32 as usize]);
+        let order = if self.codes.any_set() { &self.order[..] } else { &[] };
+        let entries = order.iter().map(|rank| &self.accounts[*rank as u32 as usize]);
         entries.filter_map(|entry| self.codes.news(&entry.initial, &entry.current))
     }
 }
 
 impl StateDiff {
-    /// What several overlays over the same view have changed whose transactions do not clash. `each` makes the list of
-    /// accounts: from every item of a list, in order, by a function; on as many threads as it likes.
-    pub fn beside<'o>(
-        all: &[Changes<'o>],
-        each: impl FnOnce(&[Changed], &(dyn Fn(&Changed) -> (Address, AccountDiff) + Sync)) -> Vec<(Address, AccountDiff)>,
-    ) -> Self {
-        let (firsts, followers) = in_line(all);
+    /// What several overlays over the same view have changed whose transactions do not clash.
+    pub fn beside(all: &[Changes<'_>], each: &impl Each) -> Self {
+        let shares = shares(all, each.workers());
+        let mut lines = each.each(&shares, |share| in_line(all, share)).into_iter();
+        let (mut firsts, mut followers) = lines.next().unwrap_or_default();
+        for (more, others) in lines {
+            firsts.extend(more);
+            followers.extend(others);
+        }
         let account = |changed: &Changed| {
             let own = |changed: &Changed| all[changed.overlay as usize].account(changed.account);
             let address = *all[changed.overlay as usize].address(changed.account);
             let others = followers.get(&(changed.overlay, changed.account)).into_iter().flatten();
             (address, others.fold(own(changed), |sum, other| sum.beside(own(other))))
         };
-        let accounts = each(&firsts, &account);
+        let accounts = each.each(&firsts, account);
         let mut codes: Vec<(B256, Bytes)> = all.iter().flat_map(Changes::news).collect();
         codes.sort_unstable_by_key(|(hash, _)| *hash);
         codes.dedup_by_key(|(hash, _)| *hash);
@@ -146,30 +171,49 @@ impl StateDiff {
     }
 }
 
+/// A share of every overlay's changed accounts: those of a range of addresses.
+type Share<'c> = Vec<&'c [u128]>;
+
+/// So many of them, alike in size if addresses are spread alike in all overlays.
+fn shares<'c>(all: &'c [Changes<'_>], count: usize) -> Vec<Share<'c>> {
+    let mut rest: Share<'_> = all.iter().map(|changes| &changes.order[..]).collect();
+    let most = all.iter().map(|changes| &changes.order[..]).max_by_key(|order| order.len()).unwrap_or_default();
+    let mut shares = Vec::with_capacity(count);
+    for index in 1..count {
+        let Some(bound) = most.get(most.len() * index / count).map(|rank| rank >> 32) else { break };
+        let split = rest.iter_mut().map(|order| {
+            let (share, behind) = order.split_at(order.partition_point(|rank| rank >> 32 < bound));
+            *order = behind;
+            share
+        });
+        shares.push(split.collect());
+    }
+    shares.push(rest);
+    shares
+}
+
 type Followers = HashMap<(u32, u32), Vec<Changed>>;
 
-/// The changed accounts of all overlays, ascending by address; where several changed one, it stands for the first, and
-/// the others follow that one.
-fn in_line(all: &[Changes<'_>]) -> (Vec<Changed>, Followers) {
-    if let [alone] = all {
-        return (
-            alone.order.iter().map(|rank| Changed { overlay: 0, account: *rank as u32 }).collect(),
-            HashMap::default(),
-        );
+/// The share's accounts, ascending by address; where several overlays changed one, it stands for the first, and the
+/// others follow that one.
+fn in_line(all: &[Changes<'_>], share: &Share<'_>) -> (Vec<Changed>, Followers) {
+    let changed = |overlay: u32, rank: &u128| Changed { overlay, account: *rank as u32 };
+    if let [alone] = share[..] {
+        return (alone.iter().map(|rank| changed(0, rank)).collect(), HashMap::default());
     }
-    let mut firsts: Vec<Changed> = Vec::with_capacity(all.iter().map(|changes| changes.order.len()).sum());
+    let mut firsts: Vec<Changed> = Vec::with_capacity(share.iter().map(|order| order.len()).sum());
     let mut followers = Followers::default();
-    let mut places = vec![0; all.len()];
+    let mut rest = share.clone();
     let address = |changed: &Changed| all[changed.overlay as usize].address(changed.account);
     loop {
-        let heads = all.iter().zip(&places).zip(0..).filter_map(|((changes, place), overlay)| {
-            changes.order.get(*place).map(|rank| (*rank, Changed { overlay, account: *rank as u32 }))
-        });
+        let heads =
+            (0..).zip(&rest).filter_map(|(overlay, order)| order.first().map(|rank| (*rank, changed(overlay, rank))));
         let least = heads.min_by(|(one, first), (two, second)| {
             (one >> 32).cmp(&(two >> 32)).then_with(|| address(first).cmp(address(second)))
         });
         let Some((_, changed)) = least else { return (firsts, followers) };
-        places[changed.overlay as usize] += 1;
+        let order = &mut rest[changed.overlay as usize];
+        *order = &order[1..];
         match firsts.last() {
             Some(last) if address(last) == address(&changed) => {
                 followers.entry((last.overlay, last.account)).or_default().push(changed);

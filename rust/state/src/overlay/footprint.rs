@@ -12,7 +12,7 @@
 use std::{cell::RefCell, ops::Range};
 
 use alloy_primitives::map::{AddressHashMap, HashMap};
-use types::U256;
+use types::{Address, U256};
 
 use super::{AccountEntry, AccountId, NO_SLOT, Overlay, SlotEntry, SlotId, held::Held};
 
@@ -130,6 +130,13 @@ impl Footprints {
         &self.entries[self.range(transaction)]
     }
 
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.starts.clear();
+        self.accounts.clear();
+        self.slots.clear();
+    }
+
     fn range(&self, transaction: usize) -> Range<usize> {
         let end = self.starts.get(transaction + 1).map_or(self.entries.len(), |start| *start as usize);
         self.starts[transaction] as usize..end
@@ -170,6 +177,11 @@ struct Mark {
 }
 
 impl Tracker {
+    /// Footprints that fit without taking more memory.
+    pub(super) fn capacity(&self) -> usize {
+        self.footprints.entries.capacity()
+    }
+
     #[inline]
     fn note(&mut self, place: Place, touch: Touch, balance: impl FnOnce() -> U256) {
         let transaction = self.footprints.starts.len() as u32;
@@ -208,6 +220,55 @@ pub struct Clash {
     pub there: Place,
 }
 
+/// Bits per transaction of a [`Presence`]: so many that two workers seldom have one in common by chance.
+const PRESENCE_BITS: usize = 64;
+
+/// Which places an overlay knows, as bits by their hashes: most places of another overlay are seen not to be among them
+/// without a search.
+#[derive(Debug, Default)]
+pub struct Presence {
+    bits: Vec<u64>,
+}
+
+impl Presence {
+    #[inline]
+    fn bit(&self, hash: u64) -> (usize, u64) {
+        // A power of two of words: the hash's upper bits say which, the six below which bit.
+        let place = hash >> (58 - self.bits.len().trailing_zeros());
+        ((place >> 6) as usize, 1 << (place & 63))
+    }
+
+    #[inline]
+    fn add(&mut self, hash: u64) {
+        let (word, bit) = self.bit(hash);
+        self.bits[word] |= bit;
+    }
+
+    #[inline]
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = self.bit(hash);
+        self.bits[word] & bit != 0
+    }
+}
+
+/// Spreads what differs over all bits.
+#[inline]
+fn spread(word: u64) -> u64 {
+    let word = (word ^ word >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (word ^ word >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+#[inline]
+fn hash_account(address: &Address) -> u64 {
+    spread(u64::from_le_bytes(address[12..].try_into().expect("eight bytes")))
+}
+
+#[inline]
+fn hash_slot(account: u64, key: &U256) -> u64 {
+    let [low, _, _, high] = *key.as_limbs();
+    spread(account.rotate_left(17) ^ low ^ high.rotate_left(31))
+}
+
 /// What the transactions of an overlay touched.
 #[derive(Clone, Copy)]
 pub struct Touched<'o> {
@@ -216,6 +277,7 @@ pub struct Touched<'o> {
     slots: &'o [SlotEntry],
     by_slot: &'o HashMap<(u32, U256), u32>,
     footprints: &'o Footprints,
+    presence: &'o Presence,
 }
 
 impl Touched<'_> {
@@ -232,6 +294,9 @@ impl Touched<'_> {
             if mine == Touch::default() && entry.first_slot == NO_SLOT {
                 continue;
             }
+            if !other.presence.may_have(hash_account(&entry.address)) {
+                continue;
+            }
             let Some(&their) = other.by_address.get(&entry.address) else { continue };
             let there = Place::Account(AccountId(their));
             let theirs = other.footprints.touch(there);
@@ -243,14 +308,17 @@ impl Touched<'_> {
             }
         }
         // Neighbours often belong to one account: which one of theirs that is.
-        let mut same = (u32::MAX, None);
+        let mut same = (u32::MAX, 0, None);
         for index in share(self.slots.len()) {
             let slot = &self.slots[index];
             if same.0 != slot.account {
                 let address = &self.accounts[slot.account as usize].address;
-                same = (slot.account, other.by_address.get(address).copied());
+                same = (slot.account, hash_account(address), other.by_address.get(address).copied());
             }
-            let Some(account) = same.1 else { continue };
+            let Some(account) = same.2 else { continue };
+            if !other.presence.may_have(hash_slot(same.1, &slot.key)) {
+                continue;
+            }
             let Some(&their) = other.by_slot.get(&(account, slot.key)) else { continue };
             let (here, there) = (Place::Slot(SlotId(index as u32)), Place::Slot(SlotId(their)));
             if self.footprints.touch(here).clashes(other.footprints.touch(there)) {
@@ -264,7 +332,7 @@ impl Touched<'_> {
 impl Overlay<'_> {
     /// From here on footprints are kept, until [`Overlay::take_footprints`].
     pub fn track(&mut self) {
-        self.tracker = Some(Box::default());
+        self.tracker = Some(self.idle.take().unwrap_or_default());
     }
 
     /// Begins the footprint of the next transaction.
@@ -291,13 +359,42 @@ impl Overlay<'_> {
 
     /// What was kept; nothing is from here on.
     pub fn take_footprints(&mut self) -> Footprints {
-        self.tracker.take().expect("footprints are kept").into_inner().footprints
+        let mut tracker = self.tracker.take().expect("footprints are kept");
+        let footprints = std::mem::take(&mut tracker.get_mut().footprints);
+        tracker.get_mut().accounts.clear();
+        tracker.get_mut().slots.clear();
+        self.idle = Some(tracker);
+        footprints
+    }
+
+    /// Takes back footprints that nobody needs any more: the next ones use their memory.
+    pub fn reuse_footprints(&mut self, mut footprints: Footprints) {
+        if let Some(idle) = &mut self.idle {
+            footprints.clear();
+            idle.get_mut().footprints = footprints;
+        }
+    }
+
+    /// All places it knows, those that nobody touched included; for comparing overlays that together run so many
+    /// transactions.
+    pub fn presence(&self, transactions: usize) -> Presence {
+        let words = (transactions * PRESENCE_BITS / 64).next_power_of_two();
+        let mut presence = Presence { bits: vec![0; words] };
+        self.accounts.iter().for_each(|entry| presence.add(hash_account(&entry.address)));
+        let mut same = (u32::MAX, 0);
+        for slot in &self.slots {
+            if same.0 != slot.account {
+                same = (slot.account, hash_account(&self.accounts[slot.account as usize].address));
+            }
+            presence.add(hash_slot(same.1, &slot.key));
+        }
+        presence
     }
 
     /// What its transactions touched, to be compared by any thread.
-    pub fn touched<'o>(&'o self, footprints: &'o Footprints) -> Touched<'o> {
+    pub fn touched<'o>(&'o self, footprints: &'o Footprints, presence: &'o Presence) -> Touched<'o> {
         let Self { accounts, by_address, slots, by_slot, .. } = self;
-        Touched { accounts, by_address, slots, by_slot, footprints }
+        Touched { accounts, by_address, slots, by_slot, footprints, presence }
     }
 
     /// Takes back what the transactions marked in `undone` did, and forgets their footprints. They must not clash with

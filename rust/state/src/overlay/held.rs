@@ -131,6 +131,11 @@ impl Codes {
         code.bytes = Some(bytes);
     }
 
+    /// Whether any code was set here.
+    pub(super) fn any_set(&self) -> bool {
+        self.list.iter().any(|code| code.set)
+    }
+
     /// An account's code, if it was set here and `before` had another.
     pub(super) fn news(&self, before: &Held, after: &Held) -> Option<(B256, Bytes)> {
         if !after.has_code() || before.code == after.code {

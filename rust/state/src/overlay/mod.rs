@@ -27,8 +27,8 @@ use footprint::Tracking;
 use held::{Codes, Held};
 use journal::Undo;
 
-pub use diff::{Changed, Changes};
-pub use footprint::{Clash, Footprint, Footprints, Place, Touch, Touched};
+pub use diff::{Changes, Each, InSequence};
+pub use footprint::{Clash, Footprint, Footprints, Place, Presence, Touch, Touched};
 pub use journal::EmptyAccounts;
 
 /// No slot follows.
@@ -123,6 +123,8 @@ pub struct Overlay<'v> {
     stamp: u32,
     ripemd_touched: bool,
     tracker: Tracking,
+    /// What kept footprints before, for its memory.
+    idle: Tracking,
 }
 
 impl<'v> Overlay<'v> {
@@ -145,6 +147,7 @@ impl<'v> Overlay<'v> {
             stamp: 1,
             ripemd_touched: false,
             tracker: None,
+            idle: None,
         }
     }
 
@@ -170,9 +173,10 @@ impl<'v> Overlay<'v> {
         self.changed.reserve(accounts);
     }
 
-    /// Accounts and slots that fit without taking more memory.
+    /// Accounts, slots and footprints that fit without taking more memory.
     pub fn entries_capacity(&self) -> usize {
-        self.accounts.capacity() + self.slots.capacity()
+        let footprints = self.idle.as_ref().map_or(0, |idle| idle.borrow().capacity());
+        self.accounts.capacity() + self.slots.capacity() + footprints
     }
 
     /// Accounts and slots that it holds.
