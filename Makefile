@@ -15,6 +15,8 @@ AREA ?= all
 TARGET ?= recover
 SECONDS ?= 60
 KILLS ?= 500
+MINUTES ?= 60
+RATE ?= 50
 ARGS ?=
 PROGRAMS ?= 20000
 # Another seed every day; the run prints it.
@@ -92,6 +94,10 @@ fuzz-evm: ## generated programs here and in revm: make fuzz-evm PROGRAMS=1000000
 .PHONY: soak-orders
 soak-orders: ## an order engine's process killed 500 times: nothing executed twice, no outcome lost (KILLS=5000 for more)
 	KILLS=$${KILLS:-500} cargo test --quiet --package execlayer-orders --test kill
+
+.PHONY: soak
+soak: build ## an order engine's process under load, its memory flat: make soak MINUTES=60 RATE=50
+	$(BIN)/python -m asv_bench.soak --minutes $(MINUTES) --rate $(RATE)
 
 .PHONY: coverage
 coverage: build ## lines covered in both languages; fails under 80 %
