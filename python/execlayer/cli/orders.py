@@ -33,6 +33,7 @@ EXAMPLES = """examples:
   execlayer orders run --config orders.toml --results --json       outcomes to stdout, which takes them
   execlayer orders status --config orders.toml
   execlayer orders dash --config orders.toml
+  execlayer orders dash --config orders.toml --journal              of an engine that does not run
   execlayer orders send signal.json --config orders.toml --wait
   execlayer orders cancel 7 --config orders.toml
   execlayer orders verify --config orders.toml --security
@@ -52,6 +53,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", action="store_true", help="run: print outcomes, and count them as taken")
     parser.add_argument("--wait", action="store_true", help="send: until the orders have ended")
     parser.add_argument("--source", type=int, default=1, metavar="N", help="send: which source the signals come from")
+    parser.add_argument(
+        "--journal", action="store_true", help="status, dash: read the journal, whether an engine runs or not"
+    )
     parser.add_argument("--security", action="store_true", help="verify: look at keys, limits, encryption and so on")
     parser.add_argument("--with", dest="other", type=Path, metavar="FILE", help="replay: the other settings")
 
@@ -94,15 +98,23 @@ def _ask(settings: OrderSettings, do: str, **request: Any) -> Any:
     return trio.run(lambda: ask(settings.control, do=do, **request))
 
 
+def _picture(settings: OrderSettings, options: argparse.Namespace) -> dict[str, Any]:
+    """What a running engine says of itself, or what its journal says of it."""
+    from ..orders.journals import picture
+
+    told: dict[str, Any] = picture(settings) if options.journal else _ask(settings, "status")
+    return told
+
+
 def _status(settings: OrderSettings, options: argparse.Namespace) -> int:
-    told = _ask(settings, "status")
+    told = _picture(settings, options)
     if options.json:
         print(json.dumps(told))
     else:
         from .orders_status import lines
 
         print("\n".join(lines(told)))
-    return DONE if told["ready"] and not told["halted"] else REFUSED
+    return DONE if options.journal or (told["ready"] and not told["halted"]) else REFUSED
 
 
 def _dash(settings: OrderSettings, options: argparse.Namespace) -> int:
@@ -114,10 +126,10 @@ def _dash(settings: OrderSettings, options: argparse.Namespace) -> int:
 
     if options.json or not sys.stdout.isatty():
         return _status(settings, options)
-    with Live(panel(_ask(settings, "status")), auto_refresh=False, screen=True) as live:
+    with Live(panel(_picture(settings, options)), auto_refresh=False, screen=True) as live:
         while True:
             time.sleep(REFRESH_SECONDS)
-            live.update(panel(_ask(settings, "status")), refresh=True)
+            live.update(panel(_picture(settings, options)), refresh=True)
 
 
 def _tell(do: str, name: str | None = None) -> Callable[[OrderSettings, argparse.Namespace], int]:
@@ -180,9 +192,11 @@ def _verify(settings: OrderSettings, options: argparse.Namespace) -> int:
 
 
 def _security(settings: OrderSettings, options: argparse.Namespace) -> int:
-    from ..orders.security import findings
+    import trio
 
-    found = list(findings(settings))
+    from ..orders.security import findings, on_chain
+
+    found = [*findings(settings), trio.run(on_chain, settings)]
     for one in found:
         print(
             json.dumps(asdict(one)) if options.json else f"{'ok  ' if one.holds else 'FAIL'}  {one.name:<12}{one.text}"

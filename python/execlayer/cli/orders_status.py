@@ -39,7 +39,8 @@ def rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, one in told["times"].items():
         yield name.removesuffix("_time").replace("_", " "), f"p50 {_ms(one['p50'])}, p99 {_ms(one['p99'])}"
     yield "results waiting", f"{told['results_waiting']:,}"
-    yield "nodes that answer", str(told["endpoints_up"])
+    if told["endpoints_up"] is not None:
+        yield "nodes that answer", str(told["endpoints_up"])
     for relay, rate in told["landing_rate"].items():
         yield relay, f"{rate:.1%} of its orders landed"
     for lane in told["lanes"]:

@@ -17,7 +17,7 @@ import trio
 
 from ..errors import ExeclayerError
 from .doors import BROKEN, open_listeners, open_unix
-from .monitor import prometheus
+from .monitor import failed, prometheus
 from .reports import report
 
 if TYPE_CHECKING:
@@ -51,12 +51,7 @@ def _status(engine: OrderEngine, _: dict[str, Any]) -> Any:
     for order in engine.orders:
         orders[order["sub"]] = orders.get(order["sub"], 0) + 1
     alerts = [asdict(one) for one in engine.monitor.alerts]
-    failed = [report(one) for one in engine.monitor.failed]
-    failures = [
-        {"order": one.status.order_id, "failure": one.status.failure, "reason": one.error.text if one.error else ""}
-        for one in failed
-        if one.status is not None
-    ]
+    failures = [failed(report(one)) for one in engine.monitor.failed]
     return {
         **engine.stats(),
         "environment": engine.settings.environment,

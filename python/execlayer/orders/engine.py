@@ -493,18 +493,11 @@ class OrderEngine:
         core, monitor = self.core, self.monitor
         stats = core.stats()
         failures = Counter({FAILURES[code]: count for code, count in stats["failures"]})
-        refused = sum(failures[name] for name in monitoring.REFUSALS)
         stats |= {name: monitor.counters[name] for name in monitoring.COUNTERS}
         head = self._watch.feed.ring.head
-        names = ("sender", "confirmed", "next", "depth", "holes", "frozen", "paused", "balance")
-        lanes: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in core.lanes()]
+        lanes: list[dict[str, Any]] = [dict(zip(monitoring.LANE, row, strict=True)) for row in core.lanes()]
         stats |= {
-            "failures": dict(failures),
-            "validation_failures": refused,
-            "capacity_rejections": failures["CapacityExceeded"],
-            "orders_failed_submitted": stats["orders_failed"] - refused,
-            "limit_refusals": failures["LimitExceeded"],
-            "revert_rate": _share(failures["TransactionReverted"], stats["orders_completed"]),
+            **monitoring.derived(stats, failures),
             "landing_rate": monitor.landing_rates(self._endpoints.names),
             "orders_affordable": self._affordable(lanes),
             "rpc_failures": monitor.rpc_failures.total(),
@@ -566,10 +559,6 @@ class OrderEngine:
             self.monitor.sample(now, stats)
             for rule, text in self._rounds.look(now, stats, times):
                 self._alert(rule.level == "critical", rule.name, 0, text)
-
-
-def _share(part: int, rest: int) -> float:
-    return part / (part + rest) if part + rest else 0.0
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from .. import _core
 from ..errors import ExeclayerError
 from .keeping import number
-from .reports import FAILURES
+from .monitor import LANE, Monitor, derived, failed
+from .reports import FAILURES, report
 from .settings import OrderSettings
 
 COMPARED = (
@@ -21,6 +23,9 @@ COMPARED = (
     *("cancels", "total_gas_wei", "total_realized_wei"),
 )
 """Figures that two histories are compared by."""
+
+RESULTS_READ = 10_000
+"""Results that nobody has taken and that are looked at for failures."""
 
 
 class JournalEmpty(ExeclayerError):
@@ -133,6 +138,44 @@ def drill(settings: OrderSettings, keys: list[_core.Key]) -> Drill:
     return Drill(len(files), proved, live)
 
 
+def picture(settings: OrderSettings) -> dict[str, Any]:
+    """What a journal says of its engine, in the form of a running one's answer to ``status``. What no journal knows
+    (times, nodes, alerts) is empty. *Errors*: :class:`JournalEmpty`, those of a start."""
+    folder = settings.journal.dir
+    segments, snapshots = sorted(folder.glob("journal-*.xlj")), sorted(folder.glob("snapshot-*.xls"))
+    if not segments:
+        raise JournalEmpty(f"no journal in {folder}", path=str(folder))
+    start = number(snapshots[-1]) if snapshots else 0
+    # The last segment that begins at the start, or before; and what comes after it.
+    first = max((one for one in segments if number(one) <= start + 1), default=segments[0])
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "journal"
+        _copy([*snapshots[-1:], *(one for one in segments if one >= first)], copy)
+        engine = _open(settings, [], copy)
+        stats, subs = _named(engine.stats()), Counter(row[4] for row in engine.orders())
+        lanes: list[dict[str, Any]] = [dict(zip(LANE, row, strict=True)) for row in engine.lanes()]
+        told = [report(frame) for _, frame in engine.results(0, RESULTS_READ)]
+        del engine
+    ended = [one for one in told if one.kind == "result" and one.status is not None and one.status.failure]
+    stats |= derived(stats, stats["failures"])
+    return {
+        **stats,
+        "environment": settings.environment,
+        "chain_id": settings.chain_id,
+        "ready": 0,
+        "addresses": [],
+        "orders": dict(subs),
+        "lanes": lanes,
+        "times": {},
+        "alerts": [],
+        "recent_failures": [failed(one) for one in ended],
+        "success_rate": Monitor().success_rate(stats),
+        "landing_rate": {},
+        "endpoints_up": None,
+        "memory_bytes": None,
+    }
+
+
 def _copy(files: list[Path], folder: Path) -> None:
     folder.mkdir()
     for file in files:
@@ -141,7 +184,12 @@ def _copy(files: list[Path], folder: Path) -> None:
 
 def _started(settings: OrderSettings, keys: list[_core.Key], folder: Path) -> tuple[dict[str, Any], int]:
     """The figures of an engine that starts on a journal, and how many orders are live."""
-    engine = _core.OrderEngine(
+    engine = _open(settings, keys, folder)
+    return _named(engine.stats()), len(engine.orders())
+
+
+def _open(settings: OrderSettings, keys: list[_core.Key], folder: Path) -> _core.OrderEngine:
+    return _core.OrderEngine(
         str(folder),
         lock_folder=str(folder.with_suffix(".locks")),
         chain_id=settings.chain_id,
@@ -153,4 +201,3 @@ def _started(settings: OrderSettings, keys: list[_core.Key], folder: Path) -> tu
         allowed=list(settings.allowed),
         engine_id=settings.engine_id,
     )
-    return _named(engine.stats()), len(engine.orders())

@@ -20,7 +20,9 @@ TIMES = (
     *("signal_processing_time", "validation_time", "submission_time", "ack_time", "confirmation_time", "presim_time"),
     "journal_sync_time",
 )
-COUNTERS = ("capacity_rejections", "validation_failures", "timeout_failures", "signal_processing_errors", "sim_drift")
+COUNTERS = ("timeout_failures", "signal_processing_errors")
+"""What is counted beside the core."""
+
 REFUSALS = (
     "InsufficientProfit",
     "StaleSignal",
@@ -167,6 +169,31 @@ class Monitor:
     def landing_rates(self, names: Sequence[str]) -> dict[str, float]:
         """For each relay that had orders, the share of them that landed."""
         return {names[relay]: self.landed[relay] / count for relay, count in self.bid.items() if relay < len(names)}
+
+
+LANE = ("sender", "confirmed", "next", "depth", "holes", "frozen", "paused", "balance")
+"""What the core says of a lane, in its order."""
+
+
+def derived(stats: Mapping[str, Any], failures: Mapping[str, int]) -> dict[str, Any]:
+    """Figures that follow from the core's and from why orders failed."""
+    refused = sum(failures.get(name, 0) for name in REFUSALS)
+    reverted, completed = failures.get("TransactionReverted", 0), stats["orders_completed"]
+    return {
+        "failures": dict(failures),
+        "validation_failures": refused,
+        "capacity_rejections": failures.get("CapacityExceeded", 0),
+        "limit_refusals": failures.get("LimitExceeded", 0),
+        "orders_failed_submitted": stats["orders_failed"] - refused,
+        "revert_rate": reverted / (reverted + completed) if reverted + completed else 0.0,
+    }
+
+
+def failed(told: Report) -> dict[str, Any]:
+    """An order's failure, as it is shown."""
+    assert told.status is not None
+    reason = told.error.text if told.error else ""
+    return {"order": told.status.order_id, "failure": told.status.failure, "reason": reason}
 
 
 def _ended(stats: Mapping[str, Any]) -> tuple[int, int]:

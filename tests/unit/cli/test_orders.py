@@ -104,7 +104,14 @@ def test_an_order_goes_out_and_its_journal_is_proved_replayed_and_restored(run: 
     code, out, _ = run("orders", "drill", *config)
     assert code == 0 and "snapshot and records agree" in out
     code, out, _ = run("orders", "verify", *config, "--security")
-    assert code == 1 and "FAIL  limits" in out
+    assert code == 1 and "FAIL  limits" in out and "ok    chain" not in out
+    for word in ("status", "dash"):
+        code, out, _ = run("orders", word, *config, "--journal", "--json")
+        told = json.loads(out)
+        assert (code, told["ready"], told["orders_failed"]) == (0, 0, 1)
+        assert [one["failure"] for one in told["recent_failures"]] == ["TransactionReverted"]
+    code, out, _ = run("orders", "status", *config, "--journal")
+    assert code == 0 and "not ready" in out and "order 1 failed" in out
 
 
 def test_what_is_asked_wrongly_is_refused_in_a_line(run: Run, running: Path) -> None:
@@ -131,8 +138,8 @@ def test_without_an_engine_or_a_journal_that_is_said(run: Run, tmp_path: Path) -
     code, _, err = run("orders", "verify", "--config", str(path))
     assert code == 1 and "no key in" in err
     (tmp_path / "key").write_text(Key(b"\1" * 32).secret.hex())
-    for word in ("verify", "drill"):
-        code, _, err = run("orders", word, "--config", str(path))
+    for words in (["verify"], ["drill"], ["dash", "--journal"]):
+        code, _, err = run("orders", *words, "--config", str(path))
         assert code == 1 and ("no journal" in err or "nothing to restore" in err)
     code, _, err = run("orders", "run", "--config", str(tmp_path / "nothing.toml"))
     assert code == 1 and "nothing.toml" in err

@@ -11,10 +11,9 @@ from eth_account import Account
 
 from execlayer import Key
 from execlayer.orders.keys import KeyUnreadable, auth_keys, read_key, relay_identity, sender_keys
-from execlayer.orders.security import findings
 from execlayer.orders.settings import OrderSettings, load
 
-from .test_settings import EXAMPLES, written
+from .test_settings import written
 
 Kdf: TypeAlias = Literal["pbkdf2", "scrypt"]
 SECRET = b"\x21" * 32
@@ -88,25 +87,3 @@ def test_senders_identity_and_sources_come_from_their_files(tmp_path: Path) -> N
         sender_keys(settings_with(tmp_path))
     with pytest.raises(KeyUnreadable, match="nowhere"):
         sender_keys(settings_with(tmp_path, senders={"keys": [tmp_path / "nowhere"]}))
-
-
-def test_what_makes_an_engine_unsafe_is_found_one_by_one(tmp_path: Path) -> None:
-    (tmp_path / "one").write_text(SECRET.hex())
-    (tmp_path / "one").chmod(0o644)
-    bare = settings_with(
-        tmp_path, senders={"keys": [tmp_path / "one"]}, mev_protection={"identity_key": tmp_path / "one"}
-    )
-    found = {one.name: one.holds for one in findings(bare)}
-    assert found == {
-        "keys": False,
-        "files": False,
-        "encryption": True,
-        "nodes": False,
-        "contract": False,
-        "addresses": False,
-        "limits": False,
-        "sources": True,
-        "backup": False,
-    }
-    good = {one.name: one.holds for one in findings(load(EXAMPLES / "production.toml"))}
-    assert {name for name, holds in good.items() if holds} >= {"encryption", "nodes", "contract", "addresses", "limits"}
