@@ -130,6 +130,7 @@ docs: build ## write the generated pages in docs/
 	cargo run --quiet --package execlayer-rpc --example methods > docs/rpc.md
 	cargo run --quiet --package execlayer-orders --example states > docs/orders/states.md
 	$(BIN)/python -m execlayer.orders.rules > docs/orders/alerts.yml
+	$(BIN)/python -m execlayer.orders.reference > docs/orders/settings.md
 
 .PHONY: lock
 lock: ## pin the newest Python packages in constraints.txt

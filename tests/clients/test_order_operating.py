@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import trio
 
 from execlayer.errors import InvalidConfig, JournalStopped
-from execlayer.orders import OrderEngine, OrderSettings
+from execlayer.orders import EngineGone, Hop, OrderEngine, OrderSettings, open_client
 from execlayer.orders.control import ask
 from execlayer.orders.journals import verify
 from execlayer.orders.settings import load
@@ -174,3 +175,16 @@ class Lines:
         line, self._held = self._held.split(b"\n", 1)
         told: dict[str, Any] = json.loads(line)
         return told
+
+
+async def test_a_frame_that_is_longer_than_allowed_is_refused_and_ends_the_connection(desk: Desk) -> None:
+    settings = desk.settings(protocol={"max_frame": 400})
+    async with desk.running(settings) as engine:
+        signal = await desk.signal()
+        async with open_client(engine.addresses[0], source_id=7) as client:
+            assert (await client.send(signal)).kind == "ack"
+            longer = replace(signal, signal_id=9, pools=[*signal.pools, *signal.pools], hops=[Hop()] * 4)
+            with pytest.raises(EngineGone):
+                while (answer := await client.send(longer)).kind != "ack":
+                    assert answer.kind == "nack"
+        assert engine.stats()["orders_created"] == 1

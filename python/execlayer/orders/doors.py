@@ -110,7 +110,7 @@ class Session:
     async def _read(self, stack: ExitStack, nursery: trio.Nursery) -> None:
         splitter = Splitter()
         engine = self._engine
-        batch_max = engine.settings.execution_engine.batch_max
+        batch_max, frame_max = engine.settings.execution_engine.batch_max, engine.settings.protocol.max_frame
         while True:
             data = await self._stream.receive_some(RECEIVE_BYTES)
             if not data:
@@ -118,7 +118,10 @@ class Session:
             frames: list[bytes] = []
             whole = True
             try:
-                frames.extend(splitter.feed(data))
+                for frame in splitter.feed(data):
+                    # Cut, the core says what is wrong with it.
+                    frames.append(frame[:frame_max])
+                    whole = whole and len(frame) <= frame_max
             except FrameRefused:
                 # The core says what is wrong with it, in a frame.
                 frames.append(splitter.rest[:RECEIVE_BYTES])

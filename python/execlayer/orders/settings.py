@@ -52,26 +52,67 @@ class Execution(Settings):
     """What is signed, and when it counts as settled."""
 
     max_concurrent_orders: int = Field(default=1000, ge=1, le=1_000_000)
+    """Orders that are not settled; one more is refused unless it beats the least profitable one that is not signed."""
+
     default_gas_limit: int = Field(default=500_000, ge=21_000, le=16_777_216)
+    """Where neither the signal nor a simulation says what gas is needed."""
+
     max_gas_price: Wei = 100 * 10**9
+    """Highest fee for a unit of gas that is ever signed, in wei."""
+
     confirmation_blocks: int = Field(default=2, ge=0, le=100)
+    """Blocks on top of an order's own until it counts as settled."""
+
     retry_attempts: int = Field(default=3, ge=0, le=100)
+    """Replacements of an order's transaction, cancels aside."""
+
     signal_max_age_ms: int = Field(default=10_000, ge=1, le=30_000)
+    """Older signals are refused; by their own time."""
+
     submission_deadline: Duration = 30 * SECOND_NS
+    """An order that is not signed by then fails."""
+
     confirmation_deadline: Duration = 300 * SECOND_NS
+    """An order that is not settled by then is taken back, where the chain lets it."""
+
     slippage_bps: int = Field(default=500, ge=0, le=10_000)
+    """What may be missing of the expected profit on chain, where the signal does not say."""
+
     net_ratio_bps: int = Field(default=9500, ge=0, le=10_000)
+    """What must be left of the expected profit after gas."""
+
     min_net_profit_wei: Wei = 1
+    """The least that must be left at the highest fee with all gas burnt."""
+
     gas_buffer_pct: int = Field(default=20, ge=0, le=1000)
+    """Added to gas that was estimated or simulated."""
+
     monitor_interval: Duration = SECOND_NS // 10
+    """Between two looks at timers and the halt file."""
+
     metrics_interval: Duration = 10 * SECOND_NS
+    """Between two looks at the alert rules."""
+
     retention: Duration = 3600 * SECOND_NS
+    """How long an order that has ended is remembered."""
+
     retention_max: int = Field(default=100_000, ge=0, lt=2**32)
+    """How many orders that have ended are remembered."""
+
     batch_max: int = Field(default=100, ge=1, le=10_000)
+    """Signals of one connection that are taken at once, the most profitable first."""
+
     presim: Literal["off", "fallback", "always"] = "always"
+    """Whether orders are tried before they are signed: ``fallback`` only where the signal's state is old."""
+
     conflict: Literal["simulate", "serialize", "ignore"] = "simulate"
+    """What becomes of an order that shares a pool with a live one: tried after it, queued behind it, or nothing."""
+
     max_state_lag: NonNegativeInt = 1
+    """Blocks that a signal's state may be behind the head without being tried."""
+
     drain_timeout: Duration = 30 * SECOND_NS
+    """How long orders that are out are watched when the engine ends."""
 
 
 class Channels(Settings):
@@ -88,26 +129,46 @@ class Submission(Settings):
     """Which way transactions go."""
 
     type: Literal["hybrid", "public", "private"] = "hybrid"
+    """Builders first and then the public, only the public, or only builders; a signal may say otherwise."""
+
     private_timeout: Duration = SECOND_NS
+    """How long a relay has to acknowledge."""
+
     private_max_blocks: int = Field(default=3, ge=1, le=25)
+    """Blocks that a bundle may land in."""
+
     fallback_gas_multiplier: float = Field(default=1.1, ge=1, le=10)
+    """By how much fees rise when an order goes public after all."""
+
     fallback_public: bool = True
+    """Whether a hybrid order goes public when no builder takes it."""
+
     fanout: int = Field(default=2, ge=1, le=100)
+    """Nodes that a transaction is sent to at once."""
 
 
 class Replacement(Settings):
     """When a transaction that waits is made faster."""
 
     price_trigger_pct: int = Field(default=150, ge=100, le=10_000)
+    """Of the price that a transaction offers; above it the market has left it behind."""
+
     after_blocks: int = Field(default=2, ge=1, le=1000)
+    """Blocks that a transaction waits before it is made faster."""
 
 
 class Rpc(Settings):
     """Public nodes: tried in this order."""
 
     primary: Endpoint
+    """Asked first."""
+
     secondary: Endpoint | None = None
+    """Asked when the first is not fit."""
+
     fallback: Endpoint | None = None
+    """Asked last."""
+
     backoff: Backoff = Backoff()
     heads: Heads = Heads()
     """How closely the head is followed."""
@@ -129,11 +190,16 @@ class Mev(Settings):
     """Private builders."""
 
     enabled: bool = True
+    """Whether relays are asked at all."""
+
     relays: tuple[Endpoint, ...] = ()
+    """Builders' doors."""
+
     identity_key: Path | None = None
     """A file with the key that signs requests to relays; it must not be a sender's."""
 
     min_priority_fee: Wei = 10**9
+    """The least tip that is offered, in wei."""
 
 
 class Senders(Settings):
@@ -146,8 +212,13 @@ class Senders(Settings):
     """Opens the keystores."""
 
     lane_depth: int = Field(default=16, ge=1, le=10_000)
+    """Unsettled transactions of a sender; nodes promise 16."""
+
     gap_fill: Duration = SECOND_NS // 4
+    """How long a missing nonce may hold up later ones before it is filled."""
+
     private_sharing: int = Field(default=1, ge=1, le=100)
+    """Private orders that may be signed for one nonce, of which one can land."""
 
 
 class Limits(Settings):
@@ -157,9 +228,17 @@ class Limits(Settings):
     """Wei that one order may be expected to make: more is taken for an error."""
 
     max_capital: Amount = 2**128 - 1
+    """In the smallest unit of what is borrowed."""
+
     max_gas_per_hour: int = Field(default=2**64 - 1, ge=0, lt=2**64)
+    """Gas that may be burnt."""
+
     max_loss_per_hour: Amount = 2**128 - 1
+    """Wei that may be lost."""
+
     max_failures_in_row: int = Field(default=20, ge=1, lt=2**32)
+    """So many orders that were sent and failed, one after the other, halt the engine."""
+
     halt_file: Path | None = None
     """While this file is there, no new order is taken."""
 
@@ -168,13 +247,23 @@ class Journal(Settings):
     """What is kept on disk."""
 
     dir: Path
+    """A folder of its own."""
+
     locks: Path | None = None
     """The same folder for all engines of a host; by default beside the journal."""
 
     durability: Literal["process", "power"] = "process"
+    """What a broadcast survives: the end of the process, or of power."""
+
     snapshot: Duration = 60 * SECOND_NS
+    """Between two snapshots."""
+
     backup_dir: Path | None = None
+    """A folder on another disk, for copies."""
+
     backup_every: Duration = 300 * SECOND_NS
+    """Between two copies."""
+
     backup_command: tuple[str, ...] = ()
     """A program that is told of each file that is new or has grown, as JSON on its standard input: it may copy it to
     another machine."""
@@ -209,7 +298,11 @@ class Protocol(Settings):
     hmac_keys: dict[int, Path] = Field(default={})
     """Files with the secrets that they sign with, by number."""
 
+    max_frame: int = Field(default=65_536, ge=40, le=65_536)
+    """Bytes of a frame; whoever sends a longer one is refused."""
+
     connections_max: int = Field(default=1000, ge=1, le=100_000)
+    """Connections of sources and consumers at once."""
 
 
 class People(Settings):
@@ -225,6 +318,7 @@ class People(Settings):
     """When to tell, in the form of the file that ships (``alerts.toml``), which this one stands in for."""
 
     timeout: Duration = 10 * SECOND_NS
+    """How long each of them has to take an alert."""
 
     @model_validator(mode="after")
     def _posts(self) -> People:
@@ -237,12 +331,20 @@ class OrderSettings(Settings):
     """An order engine."""
 
     environment: Literal["development", "staging", "production"] = "development"
+    """Which of the files this is."""
+
     chain_id: int = Field(ge=1, lt=2**63)
+    """The chain; nodes of another one are not asked."""
+
     contract: Address
+    """The arbitrage contract."""
+
     contract_code_hash: Hash | None = None
     """What the contract's code must hash to."""
 
     genesis_hash: Hash | None = None
+    """What the chain's first block must hash to."""
+
     recipient: Address
     """Who gets profits."""
 
@@ -250,6 +352,8 @@ class OrderSettings(Settings):
     """Names this engine in references on chain."""
 
     source_id: int = Field(default=0, ge=0, lt=2**32)
+    """Names this engine as a source of frames."""
+
     allowed: tuple[Address, ...] = ()
     """Addresses that signals may name; all of them when empty."""
 

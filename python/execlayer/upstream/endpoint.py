@@ -34,6 +34,7 @@ class Endpoint(Settings):
     """What logs, metrics and errors call it; by default the URL without path and credentials, which may be secrets."""
 
     roles: frozenset[Role] = frozenset({"submit", "read", "heads"})
+    """What it is asked for."""
 
     timeout_seconds: PositiveFloat = 2.0
     """From a request to its reply, a connection's opening included."""

@@ -35,7 +35,11 @@ class Backoff(Settings):
     """How long a failed endpoint is left alone."""
 
     base_seconds: PositiveFloat = 1.0
+    """After the first failure; twice as long after each further one."""
+
     exponent_max: NonNegativeInt = 6
+    """How often it is doubled at most."""
+
     jitter: float = Field(default=0.2, ge=0, lt=1)
     """Most that a pause is longer or shorter, as a share of it."""
 

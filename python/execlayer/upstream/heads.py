@@ -26,6 +26,8 @@ class Watch(Settings):
     """How closely the head is followed."""
 
     poll_seconds: PositiveFloat = 2.0
+    """Between two looks at the newest block, beside a subscription too."""
+
     silence_seconds: PositiveFloat = 24.0
     """Without a new head for so long the connection is distrusted."""
 
