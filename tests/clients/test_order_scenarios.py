@@ -87,6 +87,16 @@ def ledger(reports: Sequence[Report]) -> int:
     return sum(fill.realized_wei * (-1 if fill.kind == "reversal" else 1) for fill in all_fills)
 
 
+class Jumping:
+    """The engine's clock, which can be put forward."""
+
+    def __init__(self) -> None:
+        self.ahead_ns = 0
+
+    def __call__(self) -> tuple[int, int]:
+        return time.monotonic_ns() + self.ahead_ns, time.time_ns() + self.ahead_ns
+
+
 # ---- capital that is lent -------------------------------------------------------------------------------------------
 
 
@@ -237,6 +247,25 @@ async def test_what_the_pool_dropped_is_sent_again_as_the_same_bytes(desk: Desk)
         assert await desk.earned() == signal.expected_profit
 
 
+async def test_what_no_pool_keeps_is_taken_back_at_its_deadline_and_only_then_counts_as_dropped(desk: Desk) -> None:
+    clock = Jumping()
+    async with desk.running(desk.settings(execution_engine={"retry_attempts": 0}), clock=clock) as engine:
+        order = await submitted(desk, engine, "in_pool")
+        original = waiting(desk.lab).hash
+        for _ in range(4):
+            desk.lab.pool.drop(original)
+            await mined(desk, transactions=[])
+        assert engine.stats()["orders_failed"] == 0
+        clock.ahead_ns += engine.settings.execution_engine.confirmation_deadline
+        await desk.until(order, "cancelling")
+        desk.lab.pool.drop(original)
+        report = await desk.until(order, "closed", mine=True)
+        assert report.status is not None and "overdue" in report.status.flags
+        assert report.status.failure == "TransactionDropped"
+        assert [one.kind for one in report.attempts] == ["original", "cancel"]
+        assert await desk.earned() == 0
+
+
 # ---- nodes that lie, lag, or are gone -------------------------------------------------------------------------------
 
 
@@ -305,16 +334,6 @@ async def test_of_two_nodes_that_disagree_the_one_that_shows_the_block_is_believ
             stats = engine.stats()
             assert (stats["orders_completed"], stats["orders_failed"], stats["lanes_frozen"]) == (1, 0, 0)
             assert await desk.earned() == signal.expected_profit
-
-
-class Jumping:
-    """The engine's clock, which can be put forward."""
-
-    def __init__(self) -> None:
-        self.ahead_ns = 0
-
-    def __call__(self) -> tuple[int, int]:
-        return time.monotonic_ns() + self.ahead_ns, time.time_ns() + self.ahead_ns
 
 
 async def test_a_minute_without_any_node_fails_no_order_that_is_out(desk: Desk) -> None:

@@ -1,8 +1,9 @@
 """Run an order engine, and look after one: arbitrage signals in, settled profit out.
 
-run      takes signals until Ctrl-C, which ends it in order; a second Ctrl-C at once
+run      takes signals until Ctrl-C, which ends it in order; a second Ctrl-C at once. SIGHUP reads limits, fees and
+         alerts again, SIGUSR1 halts, SIGUSR2 resumes
 status   what a running engine is doing
-dash     the same, on a terminal, as it changes
+dash     the same, on a terminal, as it changes; both with --journal of an engine that does not run
 send     gives signals to an engine, each a JSON object a line
 cancel, speed-up, halt, resume, thaw     tell a running engine
 verify   proves the journal: each decision, each signed byte; with --security what makes it safe to run
