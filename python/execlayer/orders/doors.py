@@ -17,10 +17,13 @@ import trio
 
 from ..errors import CannotListen
 from .results import Consumer
-from .wire import ACK, FrameRefused, Splitter, decode
+from .wire import FrameRefused, Splitter, decode
 
 if TYPE_CHECKING:
     from .engine import OrderEngine
+
+ACK = 0x12
+"""The type of a consumer's frames."""
 
 RECEIVE_BYTES = 65_536
 OUTGOING_BYTES_MAX = 4 * 1024 * 1024
@@ -160,7 +163,7 @@ class Session:
     def _acknowledged(self, frame: bytes, stack: ExitStack, nursery: trio.Nursery) -> bool:
         must_prove = self._engine.settings.protocol.require_auth and not self._trusted
         try:
-            sequence = decode(frame, self._engine.auth_keys if must_prove else None).header.sequence
+            sequence = decode(frame, self._engine.auth_keys.values() if must_prove else None)["sequence"]
         except FrameRefused:
             self._engine.monitor.counters["signal_processing_errors"] += 1
             return False

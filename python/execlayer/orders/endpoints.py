@@ -30,7 +30,7 @@ class Listener:
     """Who hears how requests fare."""
 
     written: Callable[[int], None]
-    replied: Callable[[int, int | None, bytes], None]
+    replied: Callable[[tuple[int, ...], int | None, bytes], None]
     usable: Callable[[int, bool], None]
     """An endpoint can be used, or can't."""
 
@@ -45,7 +45,8 @@ class Endpoints:
         self._listener = listener
         self.names = [one.name for one in (*nodes, *relays)]
         self._clients = [Client(one, connect=connect) for one in (*nodes, *relays)]
-        self.rows = [_row(one, is_relay=place >= len(nodes)) for place, one in enumerate((*nodes, *relays))]
+        builder = settings.mev_protection.builder
+        self.rows = [_row(node) for node in nodes] + [_row(relay, relay.dialect or builder) for relay in relays]
         self.failover = Failover(
             [Client(one, connect=connect) for one in nodes],
             chain_id=settings.chain_id,
@@ -61,26 +62,27 @@ class Endpoints:
             await nursery.start(self.failover.run)
             task_status.started()
 
-    def send(self, endpoint: int, request: int, body: bytes) -> None:
-        """Writes the core's bytes; the listener hears the rest."""
+    def send(self, endpoint: int, requests: tuple[int, ...], body: bytes) -> None:
+        """Writes the core's bytes, which hold one request or a batch; the listener hears the rest."""
         client, listener = self._clients[endpoint], self._listener
 
         def settle(outcome: Outcome) -> None:
             if isinstance(outcome, Answer):
-                listener.replied(request, 200 if outcome.is_accepted else outcome.status, outcome.body)
+                listener.replied(requests, 200 if outcome.is_accepted else outcome.status, outcome.body)
                 return
             member = self._member(endpoint)
             if member is not None and member.admitted:
                 self.failover.fail(member, outcome)
-            listener.replied(request, None, str(outcome).encode())
+            listener.replied(requests, None, str(outcome).encode())
 
         def written() -> None:
-            listener.written(request)
+            for request in requests:
+                listener.written(request)
 
         try:
-            client.post(body, settle, ids=(request,), framed=bool(self.rows[endpoint][0]), written=written)
+            client.post(body, settle, ids=requests, framed=bool(self.rows[endpoint][0]), written=written)
         except Backlogged as error:
-            listener.replied(request, None, str(error).encode())
+            listener.replied(requests, None, str(error).encode())
 
     @property
     def waiting(self) -> int:
@@ -97,7 +99,7 @@ class Endpoints:
             self._listener.usable(self.names.index(event.endpoint), event.kind == "admitted")
 
 
-def _row(endpoint: Endpoint, *, is_relay: bool) -> Row:
-    submit = not is_relay and "submit" in endpoint.roles
+def _row(endpoint: Endpoint, dialect: str | None = None) -> Row:
+    submit = dialect is None and "submit" in endpoint.roles
     head = request_head(endpoint) if endpoint.scheme in ("http", "https") else b""
-    return head, submit, "flashbots" if is_relay else None
+    return head, submit, dialect

@@ -23,6 +23,7 @@ import trio
 
 from .. import _core
 from ..errors import ExeclayerError, InvalidConfig, JournalError
+from ..upstream.client import BATCH_MAX
 from ..upstream.endpoint import Connector, connect
 from ..upstream.failover import Event
 from ..upstream.ring import Header as Head
@@ -40,7 +41,7 @@ from .reports import FAILURES, Report, report
 from .results import Results
 from .rules import Rounds, read_rules
 from .settings import OrderSettings
-from .simulation import Simulator
+from .simulation import StateSync
 from .watch import Watch, first_words
 from .wire import AuthKey, Header, Signal
 
@@ -82,7 +83,6 @@ class OrderEngine:
         *,
         identity: _core.Key | None = None,
         auth_keys: Sequence[AuthKey] = (),
-        simulator: Simulator | None = None,
         connect: Connector = connect,
         on_alert: Callable[[Alert], None] = log_alert,
         clock: Callable[[], Clock] = clock,
@@ -101,18 +101,17 @@ class OrderEngine:
         self._alerts = Alerts(settings.alerts, settings.channels.monitoring)
         self._rounds = Rounds(read_rules(settings.alerts.rules))
         self._keeper = Keeper(settings, lambda: self.core, self.monitor)
-        self._simulating: dict[int, int] = {}
-        self._simulator = simulator
         listener = Listener(self._written, self._replied, self._usable, self._endpoint_event)
         self._endpoints = Endpoints(settings, listener, connect)
         heads = settings.rpc_endpoints.heads
-        self._watch = Watch(self._endpoints.failover, self, self.senders, simulator=simulator, heads=heads)
+        self._watch = Watch(self._endpoints.failover, self, self.senders, heads=heads)
+        self._sync = StateSync(self._endpoints.failover, lambda: self.core, self._has_trials)
+        self._trials = trio.Event()
         self.results = Results(self._read_results, self._delivered)
         self._doors = Doors(self)
         self._core_or_none: _core.OrderEngine | None = None
         self._sequence = 0
         self._open_requests: dict[int, _OpenRequest] = {}
-        self._calls: dict[int, dict[str, Any]] = {}
         self._intake = trio.Event()
         self._stopping = trio.Event()
         self._broken: JournalError | None = None
@@ -124,7 +123,7 @@ class OrderEngine:
             "want_header": lambda block: self._watch.ask(self._watch.header, block),
             "want_receipts": lambda number, block: self._watch.ask(self._watch.receipts, number, block),
             "want_account": lambda sender: self._watch.ask(self._watch.account, sender),
-            "want_simulation": self._simulate,
+            "want_state": lambda *missing: self._watch.ask(self._sync.fetch, *missing),
             "want_lookup": lambda *slot: self._watch.ask(self._watch.lookup, *slot),
             "want_reason": lambda order, block: self._watch.ask(self._watch.reason, order, block),
             "want_presence": lambda order, hashes: self._watch.ask(self._watch.presence, order, hashes),
@@ -149,6 +148,9 @@ class OrderEngine:
                 await nursery.start(self._watch.run)
                 if not self.core.is_new:
                     self._do(self.core.restarted(self._clock()))
+                if self.settings.execution_engine.presim != "off":
+                    nursery.start_soon(self._sync.run)
+                    nursery.start_soon(self._try_waiting)
                 nursery.start_soon(self._tick)
                 nursery.start_soon(self._measure)
                 nursery.start_soon(self._look_on)
@@ -227,6 +229,7 @@ class OrderEngine:
             engine_id=settings.engine_id,
             auth_keys=[(key.id, key.secret) for key in self.auth_keys.values()],
             relay_identity=self._identity,
+            fork=settings.fork,
         )
 
     async def _check_chain(self) -> None:
@@ -297,18 +300,33 @@ class OrderEngine:
         """Does what the core wants done."""
         if outputs and self.settings.journal.durability == "power" and any(one[0] == "send" for one in outputs):
             self.core.sync()
+        if self.core.waiting:
+            self._trials.set()
+        posts: dict[int, list[tuple[int, bytes]]] = {}
         for output in outputs:
             match output[0]:
                 case "send":
                     _, endpoint, request, _, body = output
                     self._open_requests[request] = _OpenRequest(began_ns, time.monotonic_ns() if began_ns else 0)
-                    self._endpoints.send(endpoint, request, body)
+                    posts.setdefault(endpoint, []).append((request, body))
                 case "answer":
                     if origin is not None:
                         origin.give(output[1])
                 case word:
                     self._doers[word](*output[1:])
+        for endpoint, waiting in posts.items():
+            self._post(endpoint, waiting)
         self.results.tell()
+
+    def _post(self, endpoint: int, waiting: list[tuple[int, bytes]]) -> None:
+        """Writes requests. What waits together for a node goes as JSON-RPC's batch; relays get theirs one by one, since
+        each is signed."""
+        is_node = self._endpoints.rows[endpoint][2] is None
+        for start in range(0, len(waiting), size := BATCH_MAX if is_node else 1):
+            part = waiting[start : start + size]
+            bodies = [body for _, body in part]
+            body = bodies[0] if len(part) == 1 else self.core.join(endpoint, bodies)
+            self._endpoints.send(endpoint, tuple(request for request, _ in part), body)
 
     def take_frames(self, frames: list[bytes], trusted: bool, origin: Origin | None) -> list[bytes | None]:
         """Frames that came together; for each its Nack, where it was refused."""
@@ -321,6 +339,7 @@ class OrderEngine:
             return []
         self.monitor.times["validation_time"].note((time.monotonic_ns() - began) / 1e9)
         self._do(outputs, origin, began)
+        self._time_trials()
         return nacks
 
     @property
@@ -347,17 +366,22 @@ class OrderEngine:
         if self._core_or_none is not None:
             self._step(self.core.written, request)
 
-    def _replied(self, request: int, status: int | None, body: bytes) -> None:
-        # On a busy machine a reply may be heard of before the end of the write that it answers.
-        if status is not None:
-            self._written(request)
-        open_request = self._open_requests.pop(request, None)
-        if open_request is not None and open_request.written_ns:
-            self.monitor.times["ack_time"].note((time.monotonic_ns() - open_request.written_ns) / 1e9)
+    def _replied(self, requests: tuple[int, ...], status: int | None, body: bytes) -> None:
+        for request in requests:
+            # On a busy machine a reply may be heard of before the end of the write that it answers.
+            if status is not None:
+                self._written(request)
+            open_request = self._open_requests.pop(request, None)
+            if open_request is not None and open_request.written_ns:
+                self.monitor.times["ack_time"].note((time.monotonic_ns() - open_request.written_ns) / 1e9)
         if status is None:
             self.monitor.counters["timeout_failures"] += 1
-        if self._core_or_none is not None:
-            self._step(self.core.replied, request, status, body)
+        if self._core_or_none is None:
+            return
+        if len(requests) == 1:
+            self._step(self.core.replied, requests[0], status, body)
+        else:
+            self._step(self.core.replied_all, requests, status, body)
 
     def _usable(self, endpoint: int, up: bool) -> None:
         self._step(self.core.endpoint, endpoint, up)
@@ -378,6 +402,7 @@ class OrderEngine:
         """A header."""
         fields = (header.number, header.hash, header.parent_hash, header.timestamp)
         self._step(self.core.head, (*fields, header.base_fee, header.gas_used, header.gas_limit))
+        self._sync.head(header)
 
     def receipts(self, block: str, body: bytes) -> bool:
         """A block's receipts; whether they are."""
@@ -395,13 +420,6 @@ class OrderEngine:
         """What gets into a block."""
         self._step(self.core.tip, wei)
 
-    def simulated(self, order: int, gas: int | None, revert: bytes) -> None:
-        """How a simulation ended."""
-        began = self._simulating.pop(order, None)
-        if began is not None:
-            self.monitor.times["presim_time"].note((time.monotonic_ns() - began) / 1e9)
-        self._step(self.core.simulated, order, gas, revert)
-
     def looked_up(self, sender: str, nonce: int, body: bytes | None) -> bool:
         """Which of a slot's transactions is in the chain: its receipt, or None. False: it is no receipt."""
         return self._step(self.core.looked_up, sender, nonce, body) is not None
@@ -413,17 +431,6 @@ class OrderEngine:
     def reverted(self, order: int, data: bytes) -> None:
         """What a transaction reverted with."""
         self._step(self.core.reverted, order, data)
-
-    def _simulate(self, order: int, sender: str, to: str, data: bytes, gas: int, after: list[int]) -> None:
-        call = {"from": sender, "to": to, "data": "0x" + data.hex(), "gas": hex(gas)}
-        self._calls[order] = call
-        if len(self._calls) > 2 * self.settings.execution_engine.max_concurrent_orders:
-            live = {row[0] for row in self.core.orders()}
-            self._calls = {one: kept for one, kept in self._calls.items() if one in live or one == order}
-            self._simulating = {one: began for one, began in self._simulating.items() if one in live}
-        before = [self._calls[one] for one in after if one in self._calls]
-        self._simulating[order] = time.monotonic_ns()
-        self._watch.ask(self._watch.simulate, order, call, before)
 
     # ---- what people say --------------------------------------------------------------------------------------------
 
@@ -542,6 +549,23 @@ class OrderEngine:
         async with aclosing(self.results.follow(watches=True)) as frames:
             async for frame in frames:
                 self.monitor.note_result(frame)
+
+    def _has_trials(self) -> None:
+        self._trials.set()
+
+    async def _try_waiting(self) -> None:
+        """Orders that wait are tried a few at a time, so that whatever comes meanwhile need not."""
+        while True:
+            await self._trials.wait()
+            self._trials = trio.Event()
+            while self.core.waiting:
+                self._step(self.core.try_waiting)
+                self._time_trials()
+                await trio.lowlevel.checkpoint()
+
+    def _time_trials(self) -> None:
+        for seconds in self.core.presim_seconds():
+            self.monitor.times["presim_time"].note(seconds)
 
     async def _tick(self) -> None:
         pause = self.settings.execution_engine.monitor_interval / 1e9

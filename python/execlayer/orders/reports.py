@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
-from .states import STATE_OF
-from .wire import ACK, CHANNELS, HEADER_BYTES, NACK, RESULT, UPDATE, AuthKey, decode, refuse
+from .wire import AuthKey, FrameRefused, decode
 
-_STATUS, _TX, _FILL, _LEG, _ERROR, _BUNDLE = range(0x101, 0x107)
-SUBSTATES = tuple(STATE_OF)
-ATTEMPTS = ("original", "speed_up", "cancel", "filler")
-FILLS = ("fill", "reversal", "reinstatement", "late")
-FLAGS = {1: "terminal", 2: "revoked", 4: "cancel_asked", 8: "overdue", 16: "residual"}
+KIND_UNKNOWN = 106
+"""The protocol's code for a message that is not the engine's."""
+
+FLAGS = ("terminal", "revoked", "cancel_asked", "overdue", "residual")
 FAILURES = (
     "",
     "InsufficientProfit",
@@ -146,7 +143,7 @@ class Bundle:
 
 
 Kind: TypeAlias = Literal["result", "update", "ack", "nack"]
-_KINDS: dict[int, Kind] = {RESULT: "result", UPDATE: "update", ACK: "ack", NACK: "nack"}
+KINDS = ("result", "update", "ack", "nack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,79 +162,33 @@ class Report:
     bundles: tuple[Bundle, ...] = ()
 
 
-def report(data: bytes, keys: dict[int, AuthKey] | None = None) -> Report:
+def report(data: bytes, keys: Iterable[AuthKey] | None = None) -> Report:
     """Reads what the engine says. *Errors*: :class:`FrameRefused`."""
-    found = decode(data, keys)
-    kind = _KINDS.get(found.kind)
-    if kind is None:
-        raise refuse(f"message type {found.kind:#x} is none of the engine's", 5)
-    try:
-        parts: dict[str, Any] = {
-            name: tuple(read(value) for value in found.fields.get(number, [])) for name, number, read in _READERS
-        }
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
-        raise refuse(f"a field is not what its type says: {error}", HEADER_BYTES) from None
-    parts["status"] = parts["status"][0] if parts["status"] else None
-    parts["error"] = parts["error"][0] if parts["error"] else None
-    return Report(kind, found.header.sequence, **parts)
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + data.hex()
-
-
-def _status(value: bytes) -> Status:
-    order, signal, source, strategy, _, sub, failure, count, flags, seq, event, since = struct.unpack(
-        "<QQIHBBHBBIQQ", value
-    )
-    names = tuple(name for bit, name in FLAGS.items() if flags & bit)
-    word = SUBSTATES[sub]
-    return Status(
-        order, signal, source, strategy, STATE_OF[word], word, FAILURES[failure], count, names, seq, event, since
+    told = decode(data, keys)
+    kind = told["kind"]
+    if kind not in KINDS:
+        reason = f"a {kind} is none of the engine's messages"
+        raise FrameRefused(reason, code=KIND_UNKNOWN, offset=5)
+    return Report(
+        cast("Kind", kind),
+        told["sequence"],
+        None if told["status"] is None else _status(told["status"]),
+        tuple(Attempt(**_named(one, attempt="kind")) for one in told["transactions"]),
+        tuple(Fill(**_named(one, fill="kind")) for one in told["fills"]),
+        tuple(Leg(**one) for one in told["legs"]),
+        None if told["error"] is None else _trouble(told["error"]),
+        tuple(Bundle(**one | {"uuid": one["uuid"].hex()}) for one in told["bundles"]),
     )
 
 
-def _attempt(value: bytes) -> Attempt:
-    digest, sender, kind, channel, *rest = struct.unpack("<32s20sBBxxQQQQQ", value)
-    return Attempt(_hex(digest), _hex(sender), ATTEMPTS[kind], CHANNELS[channel], *rest)
+def _status(told: dict[str, Any]) -> Status:
+    flags = tuple(name for name in FLAGS if told.pop(name))
+    return Status(**told | {"failure": told["failure"] or "", "flags": flags})
 
 
-def _signed(value: bytes) -> int:
-    return int.from_bytes(value, "little", signed=True)
+def _named(told: dict[str, Any], **names: str) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in told.items()}
 
 
-def _fill(value: bytes) -> Fill:
-    kind, success, legs, index, block, block_hash, tx_hash, token, depth, made, wei, paid, gas, price = struct.unpack(
-        "<BBHIQ32s32s20sI16s16s16sQQ", value
-    )
-    names = (_hex(block_hash), _hex(tx_hash), _hex(token))
-    money = (_signed(made), _signed(wei), int.from_bytes(paid, "little"))
-    return Fill(FILLS[kind], bool(success), legs, index, block, *names, depth, *money, gas, price)
-
-
-def _leg(value: bytes) -> Leg:
-    pool, token_in, token_out, index, paid, got = struct.unpack("<20s20s20sI32s32s", value)
-    amounts = (int.from_bytes(paid, "little"), int.from_bytes(got, "little"))
-    return Leg(_hex(pool), _hex(token_in), _hex(token_out), index, *amounts)
-
-
-def _trouble(value: bytes) -> Trouble:
-    code, _, _, rpc_code, reverted, text = struct.unpack_from("<HBBiHH", value)
-    if len(value) != 12 + reverted + text:
-        raise struct.error("the error's length")
-    return Trouble(code, value[12 + reverted :].decode(), value[12 : 12 + reverted], rpc_code)
-
-
-def _bundle(value: bytes) -> Bundle:
-    digest, uuid, block, relay, attempts = struct.unpack("<32s16sQHH", value)
-    return Bundle(_hex(digest), uuid.hex(), block, relay, attempts)
-
-
-_READERS: tuple[tuple[str, int, Callable[[bytes], Any]], ...] = (
-    ("status", _STATUS, _status),
-    ("attempts", _TX, _attempt),
-    ("fills", _FILL, _fill),
-    ("legs", _LEG, _leg),
-    ("error", _ERROR, _trouble),
-    ("bundles", _BUNDLE, _bundle),
-)
+def _trouble(told: dict[str, Any]) -> Trouble:
+    return Trouble(told["code"], told["text"], told["revert"], told["rpc_code"])

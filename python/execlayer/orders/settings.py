@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, ByteSize, Field, NonNegativeInt, PositiveInt, model_validator
 
+from .. import _core
 from ..config import Settings, read_settings
 from ..upstream import Endpoint
 from ..upstream.failover import Backoff
@@ -40,6 +41,12 @@ def _hash(text: str) -> str:
     if len(digits) != 64 or set(digits.lower()) - set("0123456789abcdef"):
         raise ValueError("a hash has 32 bytes in hex")
     return text
+
+
+def _fork(name: str) -> str:
+    if name not in (names := _core.Spec.fork_names()):
+        raise ValueError(f"a fork is one of {', '.join(names)}")
+    return name
 
 
 Address: TypeAlias = Annotated[str, AfterValidator(_address)]
@@ -186,13 +193,30 @@ class Rpc(Settings):
         return self
 
 
+Dialect: TypeAlias = Literal["flashbots", "replacing", "transaction"]
+
+
+class Relay(Endpoint):
+    """A builder's door."""
+
+    dialect: Dialect | None = None
+    """``flashbots``: bundles, taken back by ``eth_cancelBundle``; ``replacing``: bundles, taken back by an empty one of
+    the same name; ``transaction``: single private transactions. By default as ``mev_protection.builder`` says."""
+
+
 class Mev(Settings):
     """Private builders."""
 
     enabled: bool = True
     """Whether relays are asked at all."""
 
-    relays: tuple[Endpoint, ...] = ()
+    builder: Dialect = "flashbots"
+    """How relays are spoken to that have no dialect of their own."""
+
+    builders: tuple[str, ...] = ()
+    """Builders that a relay may hand bundles to; without names as the relay likes."""
+
+    relays: tuple[Relay, ...] = ()
     """Builders' doors."""
 
     identity_key: Path | None = None
@@ -336,6 +360,9 @@ class OrderSettings(Settings):
     chain_id: int = Field(ge=1, lt=2**63)
     """The chain; nodes of another one are not asked."""
 
+    fork: Annotated[str, AfterValidator(_fork)] | None = None
+    """The rules that the chain follows; Ethereum's own for chain 1, else the newest."""
+
     contract: Address
     """The arbitrage contract."""
 
@@ -373,7 +400,7 @@ class OrderSettings(Settings):
     alerts: People = People()
 
     @property
-    def relays(self) -> tuple[Endpoint, ...]:
+    def relays(self) -> tuple[Relay, ...]:
         """Builders that are asked."""
         return self.mev_protection.relays if self.mev_protection.enabled else ()
 
@@ -404,6 +431,7 @@ class OrderSettings(Settings):
             "fallback_public": submission.fallback_public,
             "fanout": submission.fanout,
             "min_priority_fee": self.mev_protection.min_priority_fee,
+            "builders": list(self.mev_protection.builders),
             "price_trigger_pct": self.replacement.price_trigger_pct,
             "after_blocks": self.replacement.after_blocks,
             "lane_depth": self.senders.lane_depth,

@@ -22,7 +22,6 @@ from ..upstream.failover import Failover
 from ..upstream.heads import Watch as HeadWatch
 from ..upstream.messages import Malformed, write
 from ..upstream.ring import Change, Header
-from .simulation import NodeSimulator, Simulator, revert_data
 
 AGAIN_SECONDS = 0.25
 """Between two attempts to get an answer."""
@@ -55,8 +54,6 @@ class Told(Protocol):
 
     def tip(self, wei: int) -> None: ...
 
-    def simulated(self, order: int, gas: int | None, revert: bytes) -> None: ...
-
     def looked_up(self, sender: str, nonce: int, body: bytes | None) -> bool: ...
 
     def absent(self, order: int) -> None: ...
@@ -73,7 +70,6 @@ class Watch:
         told: Told,
         senders: Sequence[str],
         *,
-        simulator: Simulator | None = None,
         heads: HeadWatch | None = None,
     ) -> None:
         self.feed = HeadFeed(failover, self._on_change, watch=heads)
@@ -81,7 +77,6 @@ class Watch:
         self._failover = failover
         self._told = told
         self._senders = senders
-        self._simulator = simulator or NodeSimulator(failover)
         self._ids = count(_FIRST_ID)
         self._moved = trio.Event()
         self._limit = trio.CapacityLimiter(QUESTIONS_MAX)
@@ -219,17 +214,6 @@ class Watch:
         head = self.feed.ring.head
         return head is not None and await self._accounts(head, [sender])
 
-    async def simulate(self, order: int, call: dict[str, Any], after: list[dict[str, Any]]) -> bool:
-        """What a call would do on the head after others."""
-        head = self.feed.ring.head
-        if head is None:
-            return False
-        found = await self._simulator.run(head, call, after)
-        if found is None:
-            return False
-        self._told.simulated(order, found.gas, found.revert)
-        return True
-
     async def reason(self, order: int, transaction: str) -> bool:
         """What a transaction reverted with: as it would on the state before its block, so transactions before it in the
         block are not seen."""
@@ -241,7 +225,7 @@ class Watch:
         try:
             await self._failover.read("eth_call", call, parent)
         except CallRefused as error:
-            self._told.reverted(order, revert_data(error))
+            self._told.reverted(order, _revert_data(error))
         return True
 
     async def lookup(self, sender: str, nonce: int, hashes: Sequence[str]) -> bool:
@@ -293,6 +277,17 @@ def _quantity(value: Any) -> int:
 
 def _place(receipt: Any) -> Any:
     return (receipt.get("transactionHash"), receipt.get("blockHash")) if isinstance(receipt, dict) else None
+
+
+def _revert_data(error: CallRefused) -> bytes:
+    """What a contract reverted with, wherever the node has put it."""
+    told: Any = error.data
+    while isinstance(told, dict):
+        told = told.get("data")
+    try:
+        return bytes.fromhex(str(told).removeprefix("0x"))
+    except ValueError:
+        return b""
 
 
 def _is_at(value: Any, number: int) -> bool:

@@ -12,9 +12,12 @@ use execlayer_orders::{
     config::{Conflict, Endpoint, Relay},
     journal::SEGMENT_BYTES,
     sign::MemorySigner,
-    wire::{Action, AuthKeys, Channel, Economics, Header, Identity, SignalParts},
+    wire::AuthKeys,
 };
 use types::{Address, B256, Transaction, U256, primitives::hex};
+
+#[path = "../tests/model/signal.rs"]
+mod signal;
 
 const SENDERS: u64 = 1250;
 const ORDERS: usize = 20_000;
@@ -32,43 +35,8 @@ fn config(senders: Vec<Address>) -> Config {
     }
 }
 
-fn signal(id: u64, wall_ns: u64) -> Vec<u8> {
-    let header = Header { kind: 1, flags: 0, sequence: id, sent_unix_ns: wall_ns, source_id: 9 };
-    let address = |byte| Address::repeat_byte(byte);
-    let parts = SignalParts {
-        identity: Identity {
-            signal_id: id,
-            created_unix_ns: wall_ns,
-            strategy_id: 1,
-            action: Action::FlashSwap,
-            channel: Channel::Public,
-            chain_id: 1,
-        },
-        economics: Economics {
-            expected_profit: 10i128.pow(18),
-            expected_profit_wei: 10i128.pow(18),
-            required_capital: 1,
-            gas_estimate: 200_000,
-            slippage_bps: None,
-            tip_share_bps: None,
-            max_fee: None,
-            max_priority: None,
-            state_block: 100,
-            valid_until_block: None,
-            valid_until_ns: None,
-            confidence_bps: 0,
-        },
-        contract: None,
-        profit_token: address(0x11),
-        pools: vec![address(0x22), address(0x33)],
-        tokens: vec![address(0x44), address(0x11)],
-        amounts: vec![U256::from(5)],
-        hops: vec![],
-        raw_call: None,
-        lender: None,
-        trace: None,
-    };
-    parts.to_frame(&header, None)
+fn frame(id: u64, wall_ns: u64) -> Vec<u8> {
+    signal::arbitrage(id, wall_ns, 10i128.pow(18)).to_frame(&signal::header(id, wall_ns), None)
 }
 
 fn engine(folder: &std::path::Path) -> (Engine, Now) {
@@ -128,7 +96,7 @@ fn main() {
 
     let (mut one, now) = engine(&folder.path().join("one"));
     let singles = 2_000;
-    let frames: Vec<_> = (1..=singles as u64).map(|id| signal(id, now.wall_ns)).collect();
+    let frames: Vec<_> = (1..=singles as u64).map(|id| frame(id, now.wall_ns)).collect();
     let (mut times, mut outputs) = (Vec::with_capacity(singles), Vec::new());
     for frame in &frames {
         let begin = Instant::now();
@@ -148,7 +116,7 @@ fn main() {
     row("frame bytes to request bytes, p99", "at_most", at(0.99), "µs", 1000.0);
 
     let (mut many, now) = engine(&folder.path().join("many"));
-    let frames: Vec<_> = (1..=ORDERS as u64).map(|id| signal(id, now.wall_ns)).collect();
+    let frames: Vec<_> = (1..=ORDERS as u64).map(|id| frame(id, now.wall_ns)).collect();
     let mut outputs = Vec::with_capacity(ORDERS);
     let begin = Instant::now();
     for batch in frames.chunks(BATCH) {

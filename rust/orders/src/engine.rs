@@ -5,7 +5,7 @@
 //! What a crash cut off after its input is decided again, the same way, and written.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     core::{Core, Input, Note, Now, Output, Want},
     journal::{Entry, Journal, JournalError, Record, Snapshot, Syncer},
-    presim::{Simulation, Simulator},
+    presim::{Simulation, Simulator, Trial, TrialEnd},
     sign::{Signer, WalletInaccessible},
     wire::{AuthKeys, ErrorInfo, Frame, Header, Message, Report, WireError},
 };
@@ -37,7 +37,18 @@ pub struct Engine {
     journal: Journal,
     auth: AuthKeys,
     simulator: Option<Box<dyn Simulator>>,
+    /// Trials whose turn has not come, by order.
+    backlog: BTreeMap<u64, Waiting>,
+    /// Trials that wait for more of the state, or for a newer one.
+    parked: BTreeMap<u64, Waiting>,
     stopped: bool,
+}
+
+/// A trial that was asked for.
+struct Waiting {
+    order_id: u64,
+    trial: Trial,
+    after: Vec<(u64, Trial)>,
 }
 
 impl Engine {
@@ -75,7 +86,15 @@ impl Engine {
         journal.flush()?;
         // What a crash kept from being handed out is asked for again by `Restarted`.
         engine_core.take_outputs();
-        let mut engine = Self { core: engine_core, journal, auth, simulator: None, stopped: false };
+        let mut engine = Self {
+            core: engine_core,
+            journal,
+            auth,
+            simulator: None,
+            backlog: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            stopped: false,
+        };
         if fresh || *engine.core.config() != config {
             engine.step(Now { mono_ns, wall_ns: 0 }, Input::Configured { config: Box::new(config) })?;
         }
@@ -148,34 +167,91 @@ impl Engine {
     }
 
     fn decide(&mut self, now: Now, input: Input) {
+        // A signal is tried at once. What a head or the clock has tried again may be much, and waits for its turn.
+        let at_once = matches!(input, Input::Frame { .. });
+        if matches!(input, Input::Head { .. }) {
+            self.state_moved();
+        }
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for waiting in self.record(now, input) {
+                if at_once {
+                    inputs.extend(self.attempt(waiting));
+                } else {
+                    self.backlog.insert(waiting.order_id, waiting);
+                }
+            }
+        }
+    }
+
+    /// Takes one input, writes it with what was decided, and gives the trials that it asks for.
+    fn record(&mut self, now: Now, input: Input) -> Vec<Waiting> {
         if self.stopped {
-            return;
+            return Vec::new();
         }
         self.core.step(now, &input);
         self.journal.add(now.mono_ns, &Entry::Input { wall_ns: now.wall_ns, input });
         for note in self.core.take_notes() {
             self.journal.add(now.mono_ns, &Entry::Note(note));
         }
-        // What a simulation lets through may ask for the next one.
-        while let Some((order_id, simulation)) = self.simulate() {
-            self.decide(now, Input::Simulated { order_id, simulation });
+        if self.simulator.is_none() {
+            return Vec::new();
         }
-    }
-
-    /// The answer to the first simulation that is wanted and can be had here.
-    fn simulate(&mut self) -> Option<(u64, Simulation)> {
-        let simulator = self.simulator.as_mut()?;
-        let tried = |want: &Want| match want {
-            Want::Simulate { order_id, trial, after, .. } => Some((*order_id, simulator.simulate(trial, after)?)),
+        let waiting = |want| match want {
+            Want::Simulate { order_id, trial, after, .. } => Some(Waiting { order_id, trial, after }),
             _ => None,
         };
-        let (order_id, tried) = self.core.answer_want(tried)?;
-        Some((order_id, self.core.simulation(order_id, tried)?))
+        self.core.take_trials().into_iter().filter_map(waiting).collect()
     }
 
-    /// Has simulations answered here, as far as that can be done.
+    /// Tries an order; what the core has to hear of it, where it could be tried. Else it waits for the state.
+    fn attempt(&mut self, waiting: Waiting) -> Option<Input> {
+        let simulator = self.simulator.as_mut()?;
+        let Waiting { order_id, ref trial, ref after } = waiting;
+        if !self.core.is_simulating(order_id) {
+            return None;
+        }
+        let head = self.core.state().ring().head()?.hash;
+        let simulation = match simulator.simulate(&head, trial, after) {
+            TrialEnd::Done(tried) => self.core.simulation(order_id, tried)?,
+            TrialEnd::Unable(reason) => Simulation::Unknown { reason },
+            TrialEnd::Missing(missing) => {
+                self.core.want_state(order_id, trial.clone(), missing);
+                self.parked.insert(order_id, waiting);
+                return None;
+            }
+            TrialEnd::Behind => {
+                self.parked.insert(order_id, waiting);
+                return None;
+            }
+        };
+        Some(Input::Simulated { order_id, simulation })
+    }
+
+    /// Has simulations answered by this one.
     pub fn simulate_on(&mut self, simulator: Box<dyn Simulator>) {
         self.simulator = Some(simulator);
+    }
+
+    /// The simulator may know more than before: whatever waits for that has its turn again.
+    pub fn state_moved(&mut self) {
+        self.backlog.append(&mut self.parked);
+    }
+
+    /// How many trials may be had by [`Self::try_waiting`].
+    pub fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// Tries so many of those that wait.
+    pub fn try_waiting(&mut self, now: Now, most: usize) -> Result<Vec<Output>, JournalError> {
+        for _ in 0..most {
+            let Some((_, waiting)) = self.backlog.pop_first() else { break };
+            if let Some(input) = self.attempt(waiting) {
+                self.decide(now, input);
+            }
+        }
+        self.release()
     }
 
     fn release(&mut self) -> Result<Vec<Output>, JournalError> {
@@ -240,7 +316,7 @@ fn inspect(bytes: &[u8], auth: &AuthKeys, required: bool) -> Result<i128, WireEr
 /// Each place of a batch keeps its source; within a source the frames go by their sequence.
 fn keep_order_within_sources(ranked: &mut [(std::cmp::Reverse<i128>, usize)], frames: &[&[u8]]) {
     let source = |index: usize| -> [u8; 4] { frames[index][24..28].try_into().expect("the frame was decoded") };
-    let mut by_source: std::collections::BTreeMap<[u8; 4], VecDeque<usize>> = std::collections::BTreeMap::new();
+    let mut by_source: BTreeMap<[u8; 4], VecDeque<usize>> = BTreeMap::new();
     for index in 0..frames.len() {
         if ranked.iter().any(|(_, ranked)| *ranked == index) {
             by_source.entry(source(index)).or_default().push_back(index);

@@ -4,6 +4,9 @@
 //! done outside goes out as values. Given the same inputs the same bytes come out, signatures included, so a journal of
 //! the inputs is the whole truth about an engine.
 
+#[cfg(test)]
+extern crate self as execlayer_orders;
+
 pub mod arena;
 pub mod build;
 pub mod chain;

@@ -12,8 +12,8 @@ mod heads;
 mod key;
 mod log;
 mod mined;
-mod order_presim;
 mod order_replay;
+mod order_state;
 mod order_wire;
 mod orders;
 mod outcome;
@@ -50,7 +50,7 @@ mod core {
         log::PyLog,
         mined::PyMined,
         order_replay::{replay_orders, verify_orders},
-        order_wire::{decode_frame, encode_cancel, encode_heartbeat, encode_signal, frame_length},
+        order_wire::{decode_frame, encode_ack, encode_cancel, encode_heartbeat, encode_signal, frame_length},
         orders::{PyOrderEngine, order_states, order_transitions},
         outcome::PyOutcome,
         pool::{PyCandidates, PyPool, PyPoolEvents},

@@ -1,8 +1,8 @@
 //! XLO/1 as Python writes and reads it: frames of signals, cancels and heartbeats out, what an engine answers in.
 
 use orders::wire::{
-    ACK_WANTED, AMOUNTS_MAX, Action, AuthKey, BundleRef, Channel, Economics, ErrorInfo, Fill, Frame, Header, Hop,
-    Identity, Lender, Message, OrderStatus, POOLS_MAX, Report, SignalParts, SwapLeg, TEST, TOKENS_MAX, TxRef,
+    ACK_WANTED, AMOUNTS_MAX, Action, AuthKey, AuthKeys, BundleRef, Channel, Economics, ErrorInfo, Fill, Frame, Header,
+    Hop, Identity, Lender, Message, OrderStatus, POOLS_MAX, Report, SignalParts, SwapLeg, TEST, TOKENS_MAX, TxRef,
     WireError,
 };
 use pyo3::{
@@ -177,17 +177,37 @@ pub(crate) fn encode_heartbeat(
     checked(py, &Message::Heartbeat.encode(&header(envelope), secret(auth).as_ref()))
 }
 
+/// The frame with which a consumer says that it has everything up to a result.
+#[pyfunction]
+#[pyo3(signature = (envelope, *, auth=None))]
+pub(crate) fn encode_ack(
+    py: Python<'_>,
+    envelope: Envelope,
+    auth: Option<(u32, Vec<u8>)>,
+) -> PyResult<Bound<'_, PyBytes>> {
+    checked(py, &Message::Ack(Report::default()).encode(&header(envelope), secret(auth).as_ref()))
+}
+
 /// How many bytes the frame has that a stream goes on with; None while too little of it is there to say.
 #[pyfunction]
 pub(crate) fn frame_length(py: Python<'_>, data: &[u8]) -> PyResult<Option<usize>> {
     enter::quick(py, || orders::wire::frame_length(data))
 }
 
-/// What a frame says, as plain values: `kind`, the header's numbers, and the message's fields by name.
+/// What a frame says, as plain values: `kind`, the header's numbers, and the message's fields by name. With `keys` it has
+/// to carry the code of one of them.
 #[pyfunction]
-pub(crate) fn decode_frame<'py>(py: Python<'py>, frame: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+#[pyo3(signature = (frame, *, keys=None))]
+pub(crate) fn decode_frame<'py>(
+    py: Python<'py>,
+    frame: &[u8],
+    keys: Option<Vec<(u32, Vec<u8>)>>,
+) -> PyResult<Bound<'py, PyDict>> {
     let (header, message) = enter::quick(py, || {
         let frame = Frame::decode(frame)?;
+        if let Some(keys) = keys {
+            AuthKeys::new(keys.iter().map(|(id, secret)| AuthKey::new(*id, secret))).check(&frame, true)?;
+        }
         Ok::<_, WireError>((frame.header, Message::decode(&frame)?))
     })?;
     let told = PyDict::new(py);

@@ -8,14 +8,19 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chain::types::{Address, B256};
+use chain::{
+    evm::{BlockEnv, Fork},
+    state::Used,
+    types::{Address, B256, U256},
+};
 use orders::{
-    Alert, Config, Engine, Input, Now, Output, Simulation, Want,
+    Alert, Config, Engine, Input, Now, Output, Want,
     build::{Framing, Wiring},
     chain::Head,
     config::{Conflict, Endpoint, Presim, Relay},
+    fees::next_base_fee,
     journal::{JournalError, SEGMENT_BYTES, SenderLocks, Snapshot},
-    presim::{self, Trial},
+    presim::{Missing, Trial},
     replies::{Answer, verdict, verdicts},
     sign::MemorySigner,
     states::{Event, TABLE},
@@ -26,7 +31,13 @@ use pyo3::{
     types::{PyBytes, PyDict, PyList, PyTuple},
 };
 
-use crate::{chain::PyChain, convert::argument, enter, key::PyKey, order_presim::ChainSimulator};
+use crate::{
+    convert::argument,
+    enter,
+    error::Reason,
+    key::PyKey,
+    order_state::{AccountRow, HeadState, SlotRow, fetched, rules_of},
+};
 
 /// The rows of the state machine: event, sub-states it may happen in, sub-state it leads to, when it happens.
 #[pyfunction]
@@ -47,6 +58,7 @@ pub(crate) fn order_states() -> Vec<(&'static str, &'static str)> {
 #[pyclass(name = "OrderEngine", module = "execlayer._core", frozen)]
 pub(crate) struct PyOrderEngine {
     engine: Mutex<Engine>,
+    newest: HeadState,
     #[expect(dead_code, reason = "held for as long as the engine lives")]
     locks: SenderLocks,
 }
@@ -62,6 +74,20 @@ type OrderRow = (u64, u32, u16, u64, &'static str, Option<String>, Option<u64>, 
 
 /// Sender, confirmed nonce, next nonce, unsettled slots, holes among them, frozen, paused, balance in wei.
 type LaneRow = (String, Option<u64>, u64, usize, usize, bool, bool, String);
+
+/// Number, hash, parent, timestamp, base fee, gas used, gas limit.
+type HeaderRow<'py> = (u64, Bound<'py, PyAny>, Bound<'py, PyAny>, u64, u64, u64, u64);
+
+/// Orders that are tried in one call: some 2 ms.
+const TRIED_AT_ONCE: usize = 16;
+
+fn head_of(row: &HeaderRow<'_>) -> PyResult<Head> {
+    let (number, hash, parent, timestamp, base_fee, gas_used, gas_limit) = row;
+    let (hash, parent) = (argument("hash", hash).hash()?, argument("parent", parent).hash()?);
+    let (number, timestamp) = (*number, *timestamp);
+    let (base_fee, gas_used, gas_limit) = (*base_fee, *gas_used, *gas_limit);
+    Ok(Head { number, hash, parent, timestamp, base_fee, gas_used, gas_limit })
+}
 
 fn answer<'a>(status: Option<u16>, body: &'a [u8], why: &'a str) -> Answer<'a> {
     match status {
@@ -128,7 +154,7 @@ impl PyOrderEngine {
     /// Takes up what the journal in `folder` says, or begins one.
     #[new]
     #[pyo3(signature = (folder, *, lock_folder, chain_id, contract, recipient, keys, endpoints, settings=None,
-        allowed=None, prices=None, engine_id=None, auth_keys=None, relay_identity=None))]
+        allowed=None, prices=None, engine_id=None, auth_keys=None, relay_identity=None, fork=None))]
     #[expect(clippy::too_many_arguments, reason = "all go by name")]
     fn new(
         py: Python<'_>,
@@ -145,7 +171,10 @@ impl PyOrderEngine {
         engine_id: Option<&Bound<'_, PyAny>>,
         auth_keys: Option<Vec<(u32, Vec<u8>)>>,
         relay_identity: Option<&Bound<'_, PyKey>>,
+        fork: Option<&str>,
     ) -> PyResult<Self> {
+        let fork = fork.map(str::parse::<Fork>).transpose().map_err(|error| error.raise(py))?;
+        let newest = HeadState::new(rules_of(chain_id, fork));
         let mut signer = MemorySigner::new();
         let add = |key: &Bound<'_, PyKey>| enter::quick(py, || signer.add(&key.get().0.to_bytes()));
         let senders = keys.iter().map(add).collect::<PyResult<Vec<_>>>()?;
@@ -174,8 +203,9 @@ impl PyOrderEngine {
         let auth = AuthKeys::new(auth_keys.into_iter().flatten().map(|(id, secret)| AuthKey::new(id, &secret)));
         enter::long(py, move || {
             let locks = SenderLocks::take(&lock_folder, chain_id, &config.senders)?;
-            let engine = Engine::open(&folder, SEGMENT_BYTES, config, wiring, Box::new(signer), auth)?;
-            Ok::<_, JournalError>(Self { engine: Mutex::new(engine), locks })
+            let mut engine = Engine::open(&folder, SEGMENT_BYTES, config, wiring, Box::new(signer), auth)?;
+            engine.simulate_on(Box::new(newest.clone()));
+            Ok::<_, JournalError>(Self { engine: Mutex::new(engine), newest, locks })
         })
     }
 
@@ -259,16 +289,8 @@ impl PyOrderEngine {
     }
 
     /// A header: number, hash, parent, timestamp, base fee, gas used, gas limit.
-    fn head<'py>(
-        &self,
-        py: Python<'py>,
-        clock: Clock,
-        header: (u64, Bound<'py, PyAny>, Bound<'py, PyAny>, u64, u64, u64, u64),
-    ) -> PyResult<Bound<'py, PyList>> {
-        let (number, hash, parent, timestamp, base_fee, gas_used, gas_limit) = header;
-        let (hash, parent) = (argument("hash", &hash).hash()?, argument("parent", &parent).hash()?);
-        let head = Head { number, hash, parent, timestamp, base_fee, gas_used, gas_limit };
-        self.step(py, clock, Input::Head { head })
+    fn head<'py>(&self, py: Python<'py>, clock: Clock, header: HeaderRow<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, clock, Input::Head { head: head_of(&header)? })
     }
 
     /// The JSON-RPC answer with a block's receipts. False: it is none, and nothing was taken.
@@ -336,43 +358,71 @@ impl PyOrderEngine {
         self.step(py, clock, Input::Tip { wei })
     }
 
-    /// Has simulations answered by a chain of this process, in the step that asks for them.
-    fn simulate_on(&self, py: Python<'_>, chain: &PyChain) -> PyResult<()> {
-        let chain = chain.chain(py)?;
-        self.held().simulate_on(Box::new(ChainSimulator::new(chain)));
+    /// The accounts and slots of the state that were read lately, for the next block's: of accounts, whether their code
+    /// is wanted, too.
+    fn state_used(&self) -> (Vec<(String, bool)>, Vec<(String, String)>) {
+        let Used { accounts, slots } = self.newest.used();
+        let accounts = accounts.into_iter().map(|(address, code)| (hex(&address), code)).collect();
+        (accounts, slots.iter().map(place).collect())
+    }
+
+    /// Another block's state, which orders are tried on from now on: its header as for [`Self::head`], who made it, its
+    /// random number, and what was fetched of it.
+    fn turn_state(
+        &self,
+        header: HeaderRow<'_>,
+        beneficiary: &Bound<'_, PyAny>,
+        prev_randao: &Bound<'_, PyAny>,
+        accounts: Vec<AccountRow<'_>>,
+        slots: Vec<SlotRow<'_>>,
+    ) -> PyResult<()> {
+        let head = head_of(&header)?;
+        let next = BlockEnv {
+            number: head.number + 1,
+            timestamp: head.timestamp + 1,
+            beneficiary: argument("beneficiary", beneficiary).address()?,
+            gas_limit: head.gas_limit,
+            base_fee: Some(next_base_fee(&head)),
+            difficulty: U256::ZERO,
+            prev_randao: argument("prev_randao", prev_randao).hash()?,
+            excess_blob_gas: Some(0),
+            blob_base_fee: None,
+            parent_hash: head.hash,
+            parent_beacon_root: None,
+            ommers: Vec::new(),
+        };
+        self.newest.turn(head.hash, next, fetched(accounts, slots)?);
+        self.held().state_moved();
         Ok(())
     }
 
-    /// What `eth_simulateV1` answered, of which the last call of the first block is the order's. None: it is no answer,
-    /// and nothing was taken.
-    fn simulation<'py>(
+    /// More of a block's state. False: orders are tried on another one's by now.
+    fn add_state(
         &self,
-        py: Python<'py>,
-        clock: Clock,
-        order_id: u64,
-        body: &[u8],
-    ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let Ok(tried) = presim::read(body) else { return Ok(None) };
-        let simulation = self.held().core().simulation(order_id, tried);
-        let simulation = simulation.unwrap_or(Simulation::Reverted { data: Vec::new() });
-        self.step(py, clock, Input::Simulated { order_id, simulation }).map(Some)
+        block: &Bound<'_, PyAny>,
+        accounts: Vec<AccountRow<'_>>,
+        slots: Vec<SlotRow<'_>>,
+    ) -> PyResult<bool> {
+        let added = self.newest.add(&argument("block", block).hash()?, fetched(accounts, slots)?);
+        self.held().state_moved();
+        Ok(added)
     }
 
-    /// A simulation has ended: the gas it used, or None and what it reverted with.
-    #[pyo3(signature = (clock, order_id, gas, revert=b"".to_vec()))]
-    fn simulated<'py>(
-        &self,
-        py: Python<'py>,
-        clock: Clock,
-        order_id: u64,
-        gas: Option<u64>,
-        revert: Vec<u8>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let simulation = match gas {
-            None => Simulation::Reverted { data: revert },
-            Some(gas) => Simulation::Passed { gas, profit: None, payment: 0, block: B256::ZERO },
-        };
-        self.step(py, clock, Input::Simulated { order_id, simulation })
+    /// How many orders wait to be tried.
+    #[getter]
+    fn waiting(&self) -> usize {
+        self.held().waiting()
+    }
+
+    /// Tries a few of the orders that wait; as many as keep nobody else waiting.
+    fn try_waiting<'py>(&self, py: Python<'py>, clock: Clock) -> PyResult<Bound<'py, PyList>> {
+        let outputs = enter::quick(py, || self.held().try_waiting(now(clock), TRIED_AT_ONCE))?;
+        tell(py, outputs)
+    }
+
+    /// How long each simulation took since this was last asked, in seconds.
+    fn presim_seconds(&self) -> Vec<f64> {
+        self.newest.take_seconds()
     }
 
     /// An endpoint can be used, or can't.
@@ -554,6 +604,15 @@ fn tell(py: Python<'_>, outputs: Vec<Output>) -> PyResult<Bound<'_, PyList>> {
     Ok(list)
 }
 
+/// As nodes write addresses.
+fn hex(address: &Address) -> String {
+    format!("{address:#x}")
+}
+
+fn place((address, slot): &(Address, U256)) -> (String, String) {
+    (hex(address), B256::from(*slot).to_string())
+}
+
 fn text(hash: &B256) -> String {
     hash.to_string()
 }
@@ -571,11 +630,15 @@ fn row(py: Python<'_>, output: Output) -> PyResult<Bound<'_, PyTuple>> {
             Want::Header { hash } => ("want_header", text(&hash)).into_pyobject(py),
             Want::Receipts { number, hash } => ("want_receipts", number, text(&hash)).into_pyobject(py),
             Want::Account { sender } => ("want_account", sender.to_checksum(None)).into_pyobject(py),
-            Want::Simulate { order_id, trial, after, .. } => {
+            // The engine has a simulator, and asks that.
+            Want::Simulate { order_id, .. } => ("want_simulation", order_id).into_pyobject(py),
+            Want::State { order_id, trial, missing } => {
                 let Trial { from, to, input, gas_limit } = trial;
-                let (from, to) = (from.to_checksum(None), to.to_checksum(None));
-                let after: Vec<_> = after.iter().map(|(rival, _)| *rival).collect();
-                ("want_simulation", order_id, from, to, PyBytes::new(py, &input), gas_limit, after).into_pyobject(py)
+                let Missing { block, accounts, slots } = missing;
+                let accounts: Vec<_> = accounts.iter().map(hex).collect();
+                let slots: Vec<_> = slots.iter().map(place).collect();
+                let call = (hex(&from), hex(&to), PyBytes::new(py, &input), gas_limit);
+                ("want_state", order_id, text(&block), accounts, slots, call).into_pyobject(py)
             }
             Want::Lookup { sender, nonce, hashes } => {
                 let hashes: Vec<_> = hashes.iter().map(text).collect();

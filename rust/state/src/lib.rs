@@ -4,6 +4,7 @@
 //! - [`StateDiff`]: what a transaction or block changed, with its inverse. It feeds trie, lattice hash, store and
 //!   notifications.
 //! - [`Overlay`]: a state while transactions change it.
+//! - [`PartialState`]: a view of what was fetched, which says what is missing.
 //! - [`Ledger`]: what a store keeps of a chain, committed whole blocks at a time.
 //! - [`roots`]: the Merkle Patricia trie and the commitments made from a diff.
 //! - [`Stop`]: asks long work on a state to stop.
@@ -13,6 +14,7 @@
 pub mod diff;
 pub mod ledger;
 pub mod overlay;
+pub mod partial;
 pub mod roots;
 pub mod stop;
 pub mod view;
@@ -25,5 +27,6 @@ pub use overlay::{
     AccountId, Changes, Checkpoint, Clash, Each, EmptyAccounts, Footprint, Footprints, InSequence, Overlay, Place,
     Presence, SlotId, Touch, Touched,
 };
+pub use partial::{Fetched, FetchedAccount, PartialState, Used};
 pub use stop::{Stop, Stopped};
 pub use view::{MemoryState, View, ViewError};

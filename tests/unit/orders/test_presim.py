@@ -1,8 +1,9 @@
-"""Orders are tried on a chain of the same process before they are signed, and again when its head moves."""
+"""Orders are tried on the newest state before they are signed, as far as it was fetched, and again on each head."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ class World:
     contract: str
     engine: OrderEngine
     sequence: int = 0
+    fetches: int = 0
 
     def show_head(self) -> Outputs:
+        """The core hears of the chain's head and gets its state."""
         block = self.chain.block("latest")
         header = (
             block.number,
@@ -42,10 +45,38 @@ class World:
         )
         outputs = self.engine.head((2, WALL), header)
         for account in self.chain.accounts[:1]:
-            self.engine.account((2, WALL), account.address, account.nonce, 10**20, (block.number, block.hash))
-        return outputs
+            outputs += self.engine.account(
+                (2, WALL), account.address, account.nonce, 10**20, (block.number, block.hash)
+            )
+        accounts, slots = self.engine.state_used()
+        self.engine.turn_state(header, block.beneficiary, "0x" + "00" * 32, *self.fetched(accounts, slots))
+        return outputs + self.settled([])
 
-    def signal(self, pool: int) -> Outputs:
+    def fetched(self, accounts: Iterable[tuple[str, bool]], slots: Iterable[tuple[str, str]]) -> Any:
+        chain = self.chain
+        return (
+            [(one, chain.nonce(one), chain.balance(one), chain.code(one) if code else None) for one, code in accounts],
+            [(*slot, chain.storage(*slot)) for slot in slots],
+        )
+
+    def settled(self, outputs: Outputs) -> Outputs:
+        """What is left to be done once no order waits for the state any more."""
+        done: Outputs = []
+        while outputs or self.engine.waiting:
+            for output in outputs:
+                if output[0] == "want_state":
+                    _, _, block, accounts, slots, _ = output
+                    assert self.engine.add_state(block, *self.fetched([(one, True) for one in accounts], slots))
+                    self.fetches += 1
+                else:
+                    done.append(output)
+            outputs = self.engine.try_waiting((4, WALL))
+        return done
+
+    def signal(self, pool: int, **changes: Any) -> Outputs:
+        return self.settled(self.send(pool, **changes))
+
+    def send(self, pool: int, **changes: Any) -> Outputs:
         self.sequence += 1
         frame = encode_signal(
             (9, self.sequence, WALL, False, False),
@@ -62,7 +93,7 @@ class World:
             pools=[bytes([pool]) * 20],
             tokens=TOKENS,
             amounts=[5],
-            state_block=0,
+            **{"state_block": self.chain.block("latest").number, **changes},
         )
         outputs, nacks = self.engine.frames((3, WALL), [frame], True)
         assert nacks == [None]
@@ -72,10 +103,10 @@ class World:
         return decode_frame(self.engine.results(0, 100)[-1][1])
 
 
-def world(folder: Path, **settings: Any) -> World:
+def world(folder: Path, creation: bytes = CREATION, **settings: Any) -> World:
     chain = Chain.dev()
     deployer = chain.accounts[1]
-    sent = deployer.send(None, data=CREATION)
+    sent = deployer.send(None, data=creation)
     chain.mine()
     contract = chain.receipt(sent).contract_address
     assert contract is not None
@@ -89,7 +120,6 @@ def world(folder: Path, **settings: Any) -> World:
         endpoints=[(b"", True, None)],
         settings={"presim": "always", **settings},
     )
-    engine.simulate_on(chain.core)
     made = World(chain, contract, engine)
     made.show_head()
     return made
@@ -162,9 +192,45 @@ def test_a_chain_that_did_something_else_than_foretold_raises_an_alarm(tmp_path:
     assert here.engine.stats()["sim_drift"] == 1
 
 
-def test_an_answer_of_a_node_is_read_and_what_is_none_changes_nothing(tmp_path: Path) -> None:
+def test_an_order_waits_until_what_it_reads_is_here(tmp_path: Path) -> None:
     here = world(tmp_path)
-    assert here.engine.simulation((5, WALL), 1, b"no json") is None
-    call = {"status": "0x1", "gasUsed": "0x5208", "returnData": "0x", "logs": []}
-    answer = {"result": [{"parentHash": "0x" + "01" * 32, "calls": [call]}]}
-    assert here.engine.simulation((5, WALL), 1, json.dumps(answer).encode()) == []
+    outputs = here.send(0x22)
+    [(_, order, block, accounts, slots, call)] = [output for output in outputs if output[0] == "want_state"]
+    assert (order, block, slots) == (1, here.chain.block("latest").hash, [])
+    assert (accounts, call) == (
+        [here.chain.accounts[0].address.lower()],
+        (accounts[0], here.contract.lower(), b"", 2**24),
+    )
+    assert raw(outputs) == [] and here.engine.orders()[0][4] == "queued"
+    assert here.engine.try_waiting((4, WALL)) == [], "nothing has come"
+    assert not here.engine.add_state("0x" + "07" * 32, *here.fetched([], [])), "another block's"
+    assert here.engine.waiting == 1
+    assert len(raw(here.settled(outputs))) == 1
+    fetches = here.fetches
+    assert fetches > 1 and here.engine.presim_seconds()
+    assert len(raw(here.signal(0x33))) == 1 and here.fetches == fetches, "all of it was here"
+
+
+def test_gas_that_is_given_back_at_the_end_is_needed_until_then(tmp_path: Path) -> None:
+    # Slot 0 holds 1, and clearing it gives back as much as is ever given back: a fifth.
+    here = world(
+        tmp_path, creation=bytes.fromhex("6001600055 6006 80 6010 6000 39 6000 f3") + bytes.fromhex("600060005500")
+    )
+    [signed] = raw(here.signal(0x22))
+    here.chain.mine([signed])
+    receipt = here.chain.receipt(Transaction.decode(signed).hash)
+    assert receipt.ok
+    gas_limit = Transaction.decode(signed).gas_limit
+    assert gas_limit > receipt.gas_used * 120 // 100
+    assert gas_limit == (receipt.gas_used + 4_800) * 120 // 100
+
+
+@pytest.mark.parametrize(("known_at", "failure"), [(1, "SimulationFailed"), (0, "PoolStateMismatch")])
+def test_a_signal_of_an_old_state_is_only_believed_where_it_passes(tmp_path: Path, known_at: int, failure: str) -> None:
+    here = world(tmp_path)
+    here.chain.accounts[1].send(here.contract)
+    here.chain.mine()
+    here.show_head()
+    assert here.chain.block("latest").number == 2
+    assert raw(here.signal(0x22, state_block=known_at)) == []
+    assert here.outcome()["status"]["failure"] == failure

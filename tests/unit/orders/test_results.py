@@ -7,7 +7,6 @@ import trio.testing
 
 from execlayer.orders.monitor import Monitor
 from execlayer.orders.results import Results
-from execlayer.orders.wire import Header, frame
 
 from . import twin
 
@@ -86,7 +85,7 @@ def test_a_final_result_is_timed_or_kept_and_an_update_is_neither() -> None:
     def told(kind: int, state: int) -> bytes:
         status = bytearray(48)
         status[22], status[40:48] = state, (3 * 10**9).to_bytes(8, "little")
-        made = frame(kind, Header(sequence=1, sent_unix_ns=0, source_id=0), [(0x101, bytes(status))])
+        made = twin.encode(kind, 1, 0, 0, [(0x101, bytes(status))])
         assert twin.status(twin.decode(made)[1][0x101][0])["state"] == state
         return made
 

@@ -13,7 +13,7 @@ use crate::{
     gates::{self, Refusal, Situation, Terms},
     order::{Order, Step},
     states::{Event, Sub},
-    window::Key,
+    window::{End, Key, Known},
     wire::{Channel, Frame, Header, Identity, Message, Signal},
 };
 
@@ -60,10 +60,9 @@ impl Core {
 
     fn take_cancel(&mut self, header: &Header, identity: &Identity) {
         match self.state.window.get(&key(header, identity)) {
-            Some(order_id) => {
+            Some(Known { order_id, .. }) => {
                 self.cancel(order_id, FailureCode::Cancelled);
-                let order = self.order(order_id).cloned();
-                self.acknowledge(header, order.as_ref());
+                self.acknowledge(header, self.known_status(&key(header, identity)));
             }
             None => self.refuse_frame(header, FailureCode::InvalidParameters, "no such signal in the window"),
         }
@@ -73,10 +72,9 @@ impl Core {
         self.state.counters.signals_received += 1;
         let key = key(header, &signal.identity);
         self.state.window.expire(self.now.engine_ns);
-        if let Some(known) = self.state.window.get(&key) {
+        if self.state.window.get(&key).is_some() {
             self.state.counters.duplicates += 1;
-            let order = self.order(known).cloned();
-            return self.acknowledge(header, order.as_ref());
+            return self.acknowledge(header, self.known_status(&key));
         }
         let order_id = self.state.next_order;
         self.state.next_order += 1;
@@ -150,7 +148,7 @@ impl Core {
         self.state.counters.failed(refusal.code());
         order.reports = 1;
         self.report_refused(&order);
-        self.acknowledge(header, Some(&order));
+        self.acknowledge(header, Some(self.status(&order)));
         self.state.summarize(&order);
         self.state.trim(self.config.retention_ns, self.config.retention_max);
     }
@@ -190,8 +188,7 @@ impl Core {
         if untried || self.must_wait(order_id) || !self.place(order_id) {
             self.enqueue(order_id);
         }
-        let order = self.order(order_id).cloned();
-        self.acknowledge(header, order.as_ref());
+        self.acknowledge(header, self.order(order_id).map(|order| self.status(order)));
     }
 
     pub(super) fn has_relay(&self) -> bool {
@@ -308,6 +305,8 @@ fn order_of(id: u64, key: Key, signal: &Signal<'_>, now: Clocks) -> Order {
 impl State {
     /// Keeps a line of an order that is over.
     pub(super) fn summarize(&mut self, order: &Order) {
+        let Order { key, sub, failure, flags, reports, .. } = *order;
+        self.window.end(&key, End { sub, failure, flags, reports });
         self.summaries.push_back(Summary {
             order_id: order.id,
             key: order.key,

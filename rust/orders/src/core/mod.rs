@@ -29,7 +29,7 @@ use crate::{
     config::Config,
     failure::FailureCode,
     order::{Order, Slot},
-    presim::{Simulation, Trial},
+    presim::{Missing, Simulation, Trial},
     replies::Verdict,
     sign::Signer,
     states::{Event, OrderError, StateTransitionError, Sub},
@@ -228,8 +228,17 @@ pub enum Want {
         trial: Trial,
         /// After these, of other orders that are under way.
         after: Vec<(u64, Trial)>,
-        /// On the state after this block, or a newer one.
+        /// On the state after this block, or a newer head.
         block: B256,
+    },
+    /// A part of the state that an order can't be tried without.
+    State {
+        /// Which order.
+        order_id: u64,
+        /// What would be sent.
+        trial: Trial,
+        /// What has to be fetched.
+        missing: Missing,
     },
     /// Why this transaction reverted.
     Reason {

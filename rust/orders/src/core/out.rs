@@ -5,11 +5,12 @@ use crate::{
     failure::FailureCode,
     order::{Attempt, Order},
     states::State,
+    window::{End, Key, Known},
     wire::{BundleRef, Channel, ErrorInfo, Fill, Header, Message, OrderStatus, Report, SwapLeg, TEST, flags},
 };
 
 impl Core {
-    fn status(&self, order: &Order) -> OrderStatus {
+    pub(super) fn status(&self, order: &Order) -> OrderStatus {
         let terminal = if order.state().is_terminal() { flags::TERMINAL } else { 0 };
         OrderStatus {
             order_id: order.id,
@@ -24,6 +25,28 @@ impl Core {
             event_unix_ns: self.now.wall_ns,
             ns_since_receipt: self.now.engine_ns.saturating_sub(order.received_ns),
         }
+    }
+
+    /// Where the order of a signal is, or how it ended.
+    pub(super) fn known_status(&self, key: &Key) -> Option<OrderStatus> {
+        let Known { order_id, end } = self.state.window.get(key)?;
+        if let Some(order) = self.order(order_id) {
+            return Some(self.status(order));
+        }
+        let End { sub, failure, flags, reports } = end?;
+        Some(OrderStatus {
+            order_id,
+            signal_id: key.signal_id,
+            source_id: key.source_id,
+            strategy_id: key.strategy_id,
+            sub,
+            failure,
+            replacements: 0,
+            flags: flags | flags::TERMINAL,
+            order_seq: reports,
+            event_unix_ns: self.now.wall_ns,
+            ns_since_receipt: 0,
+        })
     }
 
     fn describe(&self, order: &Order) -> Report {
@@ -89,10 +112,10 @@ impl Core {
         Header { kind: 0, flags: 0, sequence: 0, sent_unix_ns: self.now.wall_ns, source_id: self.config.source_id }
     }
 
-    /// Answers a frame that wanted an answer.
-    pub(super) fn acknowledge(&mut self, to: &Header, order: Option<&Order>) {
+    /// Answers a frame that wanted an answer, with what is known of its order.
+    pub(super) fn acknowledge(&mut self, to: &Header, status: Option<OrderStatus>) {
         if to.wants_ack() {
-            let report = Report { status: order.map(|order| self.status(order)), ..Report::default() };
+            let report = Report { status, ..Report::default() };
             let header = Header { sequence: to.sequence, flags: to.flags & TEST, ..self.header() };
             self.outputs.push(Output::Answer { bytes: Message::Ack(report).encode(&header, None) });
         }

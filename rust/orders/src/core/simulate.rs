@@ -9,7 +9,7 @@ use crate::{
     fees::next_base_fee,
     gates,
     order::Order,
-    presim::{Passed, Simulation, Trial, Tried},
+    presim::{Missing, Passed, Simulation, Trial, Tried},
     states::Event,
     stored::{stored, stored_choice},
     wire::AttemptKind,
@@ -98,15 +98,21 @@ impl Core {
         Trial { from, to: order.contract, input: order.input.clone(), gas_limit }
     }
 
-    /// Answers a question that was just asked, where `answer` has something to say; the others stay.
-    pub(crate) fn answer_want<T>(&mut self, mut answer: impl FnMut(&Want) -> Option<T>) -> Option<T> {
-        let found = self.outputs.iter().enumerate().find_map(|(index, output)| match output {
-            Output::Want(want) => answer(want).map(|answer| (index, answer)),
-            _ => None,
-        });
-        let (index, answer) = found?;
-        self.outputs.remove(index);
-        Some(answer)
+    /// Takes the trials out of what has to be done.
+    pub(crate) fn take_trials(&mut self) -> Vec<Want> {
+        let is_trial = |output: &mut Output| matches!(output, Output::Want(Want::Simulate { .. }));
+        let taken = self.outputs.extract_if(.., is_trial);
+        taken.filter_map(|output| if let Output::Want(want) = output { Some(want) } else { None }).collect()
+    }
+
+    /// Has somebody fetch a part of the state.
+    pub(crate) fn want_state(&mut self, order_id: u64, trial: Trial, missing: Missing) {
+        self.want(Want::State { order_id, trial, missing });
+    }
+
+    /// Whether somebody waits for a simulation of this order.
+    pub(crate) fn is_simulating(&self, order_id: u64) -> bool {
+        self.state.simulating.contains_key(&order_id)
     }
 
     /// What a trial says of an order.
@@ -117,8 +123,10 @@ impl Core {
     pub(super) fn simulated(&mut self, order_id: u64, simulation: &Simulation) {
         let Some(Trying { purpose, number, after }) = self.state.simulating.remove(&order_id) else { return };
         match simulation {
-            Simulation::Reverted { data } => self.failed(order_id, purpose, data),
-            Simulation::Passed { gas, profit, payment, block } => {
+            Simulation::Reverted { data } => self.failed(order_id, purpose, data, abi::revert_reason(data)),
+            Simulation::Unknown { reason } => self.failed(order_id, purpose, &[], reason.clone()),
+            Simulation::Passed { gas, peak, profit, payment, block } => {
+                let number = self.state.ring.number_of(block).unwrap_or(number);
                 let head = self.state.ring.head().map_or(0, |head| head.number);
                 if !gates::is_fresh(&self.config, number, head) {
                     return self.simulate(order_id, purpose);
@@ -127,7 +135,7 @@ impl Core {
                 order.passed =
                     Some(Passed { number, block: *block, gas: *gas, profit: *profit, payment: *payment, after });
                 match purpose {
-                    Purpose::Place => self.reckon(order_id, *gas, *payment),
+                    Purpose::Place => self.reckon(order_id, *gas, *peak, *payment),
                     Purpose::SpeedUp => self.raise_now(order_id),
                     Purpose::GoPublic => self.fall_back(order_id),
                     Purpose::Move => {
@@ -140,17 +148,24 @@ impl Core {
         }
     }
 
-    fn failed(&mut self, order_id: u64, purpose: Purpose, data: &[u8]) {
+    fn failed(&mut self, order_id: u64, purpose: Purpose, data: &[u8], reason: String) {
         if let Some(order) = self.state.order_mut(order_id) {
             order.revert = data[..data.len().min(crate::wire::REVERT_MAX)].to_vec();
         }
         match purpose {
             Purpose::Place => {
-                self.close(order_id, Event::Refused, FailureCode::SimulationFailed, abi::revert_reason(data));
+                let head = self.state.ring.head().map_or(0, |head| head.number);
+                let known = self.order(order_id).map_or(head, |order| order.state_block);
+                if gates::is_fresh(&self.config, known, head) {
+                    return self.close(order_id, Event::Refused, FailureCode::SimulationFailed, reason);
+                }
+                // A signal that was computed so long ago is only believed where it passes.
+                let refusal = gates::Refusal::PoolStateMismatch { expected: known, current: head };
+                self.close(order_id, Event::Refused, refusal.code(), format!("{refusal}: {reason}"));
             }
             // The signal has turned false: what is out there would only burn gas.
             Purpose::SpeedUp => self.cancel(order_id, FailureCode::SimulationFailed),
-            Purpose::GoPublic | Purpose::Move => self.lose(order_id, abi::revert_reason(data)),
+            Purpose::GoPublic | Purpose::Move => self.lose(order_id, reason),
         }
     }
 
@@ -160,8 +175,8 @@ impl Core {
     }
 
     /// Gas and payment are known now: the bound on the fee is for them, and the order still has to pay.
-    fn reckon(&mut self, order_id: u64, gas: u64, payment: u128) {
-        let limit = gates::gas_limit(&self.config, gas);
+    fn reckon(&mut self, order_id: u64, gas: u64, peak: u64, payment: u128) {
+        let limit = gates::gas_limit(&self.config, peak);
         let base = self.state.ring.head().map_or(0, next_base_fee);
         let (ratio, threshold) = (i128::from(self.config.net_ratio_bps), i128::from(self.config.min_net_profit_wei));
         let Some(order) = self.state.order_mut(order_id) else { return };
@@ -221,7 +236,7 @@ impl Core {
         let parent = self.state.ring.at(block).map(|head| head.parent);
         let Some(passed) = self.order(order_id).and_then(|order| order.passed.as_ref()) else { return };
         let same = is_call && receipt.tx_index == 0 && passed.after.is_empty() && parent == Some(passed.block);
-        let (gas, profit) = (passed.gas, passed.profit.unwrap_or(realized));
+        let (gas, profit) = (passed.gas, passed.profit);
         if same && (!receipt.success || receipt.gas_used != gas || realized != profit) {
             let text = format!(
                 "foretold: {gas} gas, profit {profit}; done: {} gas, profit {realized}, success {}",

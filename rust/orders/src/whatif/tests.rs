@@ -9,8 +9,11 @@ use crate::{
     journal::SEGMENT_BYTES,
     replies::Verdict,
     sign::MemorySigner,
-    wire::{Action, AuthKeys, Channel, Economics, Header, Identity, SignalParts},
+    wire::AuthKeys,
 };
+
+#[path = "../../tests/model/signal.rs"]
+mod arbitrage;
 
 const GWEI: u64 = 1_000_000_000;
 const NOW: Now = Now { mono_ns: 1, wall_ns: 1_700_000_000 * GWEI };
@@ -22,41 +25,8 @@ fn signer() -> Box<MemorySigner> {
 }
 
 fn signal(id: u64, profit: i128) -> Input {
-    let header = Header { kind: 1, flags: 0, sequence: id, sent_unix_ns: NOW.wall_ns, source_id: 9 };
-    let parts = SignalParts {
-        identity: Identity {
-            signal_id: id,
-            created_unix_ns: NOW.wall_ns,
-            strategy_id: 1,
-            action: Action::FlashSwap,
-            channel: Channel::Public,
-            chain_id: 1,
-        },
-        economics: Economics {
-            expected_profit: profit,
-            expected_profit_wei: profit,
-            required_capital: 1,
-            gas_estimate: 160_000,
-            slippage_bps: None,
-            tip_share_bps: None,
-            max_fee: None,
-            max_priority: None,
-            state_block: 100,
-            valid_until_block: None,
-            valid_until_ns: None,
-            confidence_bps: 0,
-        },
-        contract: None,
-        profit_token: Address::repeat_byte(0x11),
-        pools: vec![Address::repeat_byte(0x22), Address::repeat_byte(0x33)],
-        tokens: vec![Address::repeat_byte(0x44), Address::repeat_byte(0x11)],
-        amounts: vec![U256::from(5)],
-        hops: vec![],
-        raw_call: None,
-        lender: None,
-        trace: None,
-    };
-    Input::Frame { bytes: parts.to_frame(&header, None) }
+    let parts = arbitrage::arbitrage(id, NOW.wall_ns, profit);
+    Input::Frame { bytes: parts.to_frame(&arbitrage::header(id, NOW.wall_ns), None) }
 }
 
 fn head(number: u64) -> Head {

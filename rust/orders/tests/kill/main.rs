@@ -10,6 +10,8 @@
 #[path = "../model/chain.rs"]
 mod chain;
 mod engine;
+#[path = "../model/signal.rs"]
+mod signal;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,7 +22,7 @@ use execlayer_orders::{
     chain::Receipt,
     config::{Conflict, Endpoint, Relay},
     replies::{Answer, verdict},
-    wire::{Action, Channel, Economics, FillKind, Frame, Header, Identity, Message, Report, SignalParts},
+    wire::{Channel, FillKind, Frame, Message, Report},
 };
 use types::{Address, B256, Key, Transaction, U256, primitives::hex};
 
@@ -168,42 +170,9 @@ impl World {
         let profit = i128::from(50_000_000 + self.dice.below(400_000_000)) * i128::from(GWEI);
         let channel = Channel::from_number(self.dice.below(4) as u8).unwrap();
         let wall = self.now.wall_ns;
-        let header = Header { kind: 1, flags: 0, sequence: self.signals, sent_unix_ns: wall, source_id: 9 };
-        let address = |byte| Address::repeat_byte(byte);
-        let parts = SignalParts {
-            identity: Identity {
-                signal_id: self.signals,
-                created_unix_ns: wall,
-                strategy_id: 1,
-                action: Action::FlashSwap,
-                channel,
-                chain_id: 1,
-            },
-            economics: Economics {
-                expected_profit: profit,
-                expected_profit_wei: profit,
-                required_capital: 1,
-                gas_estimate: 160_000,
-                slippage_bps: None,
-                tip_share_bps: None,
-                max_fee: None,
-                max_priority: None,
-                state_block: 1,
-                valid_until_block: None,
-                valid_until_ns: None,
-                confidence_bps: 0,
-            },
-            contract: None,
-            profit_token: TOKEN,
-            pools: vec![address(0x22), address(0x33)],
-            tokens: vec![address(0x44), TOKEN],
-            amounts: vec![U256::from(5)],
-            hops: vec![],
-            raw_call: None,
-            lender: None,
-            trace: None,
-        };
-        let bytes = parts.to_frame(&header, None);
+        let mut parts = signal::arbitrage(self.signals, wall, profit);
+        parts.identity.channel = channel;
+        let bytes = parts.to_frame(&signal::header(self.signals, wall), None);
         self.frames.insert(self.signals, bytes.clone());
         Input::Frame { bytes }
     }

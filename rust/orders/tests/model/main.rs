@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
 mod chain;
+mod signal;
 mod world;
 
 use execlayer_orders::{
@@ -173,5 +174,62 @@ proptest! {
     ) {
         let ops: Vec<_> = before.into_iter().chain([Op::Absence { depth, blocks }]).chain(after).collect();
         try_all(&ops, sharing, presim, relay);
+    }
+}
+
+/// Orders on their way through a reorganisation to their end. `calm`: nothing of it hangs on when something is heard,
+/// so that whoever hears it late ends with the same; else every way there is is gone once.
+fn scenario(calm: bool) -> Vec<Op> {
+    let signal = |profit, channel: Channel| {
+        let channel = if calm { Channel::Public } else { channel };
+        Op::Signal { profit, channel: channel as u8, repeat: false }
+    };
+    let mine = |builder| Op::Mine { room: 4, full: false, builder };
+    let hear = [Op::ShowHead, Op::Answer { pick: 0 }, Op::Answer { pick: 0 }, Op::Accounts];
+    let fine = |count: usize| vec![Op::Deliver { pick: 0, way: 9 }; count];
+    let mut ops = vec![signal(300_000_000, Channel::Public), signal(250_000_000, Channel::Private)];
+    ops.extend(fine(2));
+    ops.extend([signal(200_000_000, Channel::Hybrid), Op::Deliver { pick: 0, way: 1 }]);
+    ops.extend((!calm).then_some(Op::Pass { ms: 1_100 }));
+    ops.extend(fine(4));
+    ops.push(mine(true));
+    ops.extend(hear.clone());
+    ops.extend([signal(1_000, Channel::Public), signal(310_000_000, Channel::Public), Op::Deliver { pick: 0, way: 2 }]);
+    ops.extend((!calm).then_some(Op::Cancel { order: 5 }));
+    ops.push(Op::Snapshot);
+    ops.extend(fine(3));
+    ops.push(mine(false));
+    ops.extend(hear.clone());
+    ops.push(Op::Reorganise { depth: 1, room: 4 });
+    ops.extend(hear.clone());
+    ops.extend(fine(3));
+    for _ in 0..3 {
+        ops.push(mine(true));
+        ops.extend(hear.clone());
+    }
+    ops
+}
+
+#[test]
+fn a_process_that_ends_after_any_record_of_its_journal_leaves_the_ledger_of_one_that_does_not() {
+    for (calm, presim) in [(true, Presim::Off), (false, Presim::Off), (false, Presim::Always)] {
+        let run = |last_record| {
+            let mut world = World::new(1, presim, Relay::Flashbots);
+            let first = world.engine().next_record();
+            world.last_record = last_record;
+            scenario(calm).iter().for_each(|op| apply(&mut world, op));
+            let records = world.engine().next_record();
+            world.come_to_rest();
+            // The ledger is what the chain did, each signal has one outcome, none was executed twice.
+            world.judge();
+            assert_eq!(world.last_record, None, "it ended once");
+            (first..records, world.engine().core().state().counters().total_realized_wei)
+        };
+        let (records, ledger) = run(None);
+        assert!(records.clone().count() > 50 && ledger > 0, "{records:?}, {ledger} wei");
+        for last in records {
+            let (_, after) = run(Some(last));
+            assert!(!calm || after == ledger, "{after} wei and not {ledger} after record {last}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use execlayer_orders::{
@@ -16,13 +16,14 @@ use execlayer_orders::{
     replies::{Answer, verdict},
     sign::MemorySigner,
     stored::Stored,
-    wire::{
-        Action, AuthKeys, Channel, Economics, FillKind, Frame, Header, Identity, Message, Report, SignalParts, flags,
-    },
+    wire::{AuthKeys, Channel, FillKind, Frame, Header, Message, Report, flags},
 };
 use types::{Address, B256, Key, Transaction, U256, primitives::hex};
 
-use super::chain::{CONTRACT, Chain, RECIPIENT, Reply, TOKEN};
+use super::{
+    chain::{CONTRACT, Chain, RECIPIENT, Reply, TOKEN},
+    signal,
+};
 
 const GWEI: u64 = 1_000_000_000;
 
@@ -68,6 +69,8 @@ pub struct World {
     pub final_blocks: usize,
     /// Whether the chain ever went back behind what is taken for settled.
     pub deep: bool,
+    /// The process ends once, when this record is the journal's last.
+    pub last_record: Option<u64>,
 }
 
 fn secrets() -> [B256; 2] {
@@ -124,6 +127,7 @@ impl World {
             ended: BTreeMap::new(),
             final_blocks: 1,
             deep: false,
+            last_record: None,
         };
         world.open();
         world.show_head();
@@ -151,7 +155,24 @@ impl World {
     pub fn step(&mut self, input: Input) {
         self.now.mono_ns += 1000;
         self.now.wall_ns += 1000;
-        let outputs = self.engine.as_mut().unwrap().step(self.now, input).unwrap();
+        let (path, engine) = (self.segment(), self.engine.as_mut().unwrap());
+        let first = engine.next_record();
+        let last = self.last_record.filter(|last| *last >= first);
+        let before = last.map(|_| fs::metadata(&path).unwrap().len());
+        let outputs = engine.step(self.now, input.clone()).unwrap();
+        if let (Some(last), Some(before)) = (last, before)
+            && last < engine.next_record()
+        {
+            self.last_record = None;
+            self.die();
+            self.cut(&path, before, (last + 1 - first) as usize, 0);
+            self.open();
+            // Whoever wanted something and heard nothing says it again.
+            if matches!(input, Input::Frame { .. } | Input::Cancel { .. }) {
+                self.step(input);
+            }
+            return;
+        }
         for output in outputs {
             self.speak(output);
         }
@@ -253,42 +274,9 @@ impl World {
         }
         self.sequence += 1;
         let profit = i128::from(profit_gwei) * i128::from(GWEI);
-        let header =
-            Header { kind: 1, flags: 1, sequence: self.sequence, sent_unix_ns: self.now.wall_ns, source_id: 9 };
-        let address = |byte| Address::repeat_byte(byte);
-        let parts = SignalParts {
-            identity: Identity {
-                signal_id: self.signals,
-                created_unix_ns: self.created_ns,
-                strategy_id: 1,
-                action: Action::FlashSwap,
-                channel,
-                chain_id: 1,
-            },
-            economics: Economics {
-                expected_profit: profit,
-                expected_profit_wei: profit,
-                required_capital: 1,
-                gas_estimate: 160_000,
-                slippage_bps: None,
-                tip_share_bps: None,
-                max_fee: None,
-                max_priority: None,
-                state_block: 1,
-                valid_until_block: None,
-                valid_until_ns: None,
-                confidence_bps: 0,
-            },
-            contract: None,
-            profit_token: TOKEN,
-            pools: vec![address(0x22), address(0x33)],
-            tokens: vec![address(0x44), TOKEN],
-            amounts: vec![U256::from(5)],
-            hops: vec![],
-            raw_call: None,
-            lender: None,
-            trace: None,
-        };
+        let header = Header { flags: 1, ..signal::header(self.sequence, self.now.wall_ns) };
+        let mut parts = signal::arbitrage(self.signals, self.created_ns, profit);
+        parts.identity.channel = channel;
         self.asked.insert(self.signals);
         let next = self.engine().core().state().counters().orders_created + 1;
         self.expected.entry(next).or_insert(profit);
@@ -372,7 +360,7 @@ impl World {
                 let simulation = if (u64::from(block[0]) + order_id).is_multiple_of(9) {
                     Simulation::Reverted { data: vec![1, 2, 3, 4] }
                 } else {
-                    Simulation::Passed { gas: 160_000, profit: None, payment: 0, block: B256::ZERO }
+                    Simulation::Passed { gas: 160_000, peak: 170_000, profit: 0, payment: 0, block: B256::ZERO }
                 };
                 self.step(Input::Simulated { order_id, simulation });
             }
@@ -387,7 +375,7 @@ impl World {
                 });
                 self.step(Input::LookedUp { sender, nonce, found });
             }
-            Want::Reason { .. } => {}
+            Want::Reason { .. } | Want::State { .. } => {}
         }
     }
 
@@ -433,16 +421,20 @@ impl World {
         self.now.wall_ns += 1000;
         drop(self.engine.as_mut().unwrap().step(self.now, input).unwrap());
         self.die();
-        let bytes = fs::read(&path).unwrap();
+        // And a piece of the next.
+        self.cut(&path, before, kept, 11);
+        self.open();
+    }
+
+    /// Leaves of a segment what was there before, so many records behind that, and so many bytes more.
+    fn cut(&self, path: &Path, before: u64, kept: usize, torn: usize) {
+        let bytes = fs::read(path).unwrap();
         let mut end = before as usize;
         for _ in 0..kept {
             let Some(length) = bytes.get(end..end + 4) else { break };
             end += RECORD_HEAD + u32::from_le_bytes(length.try_into().unwrap()) as usize;
         }
-        // And a piece of the next.
-        let torn = (end + 11).min(bytes.len());
-        fs::write(&path, &bytes[..torn]).unwrap();
-        self.open();
+        fs::write(path, &bytes[..(end + torn).min(bytes.len())]).unwrap();
     }
 
     pub fn segment(&self) -> PathBuf {
