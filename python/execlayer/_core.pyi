@@ -40,6 +40,7 @@ __all__ = [
     "__version__",
     "blocktest",
     "decode_frame",
+    "encode_ack",
     "encode_cancel",
     "encode_heartbeat",
     "encode_signal",

@@ -82,4 +82,4 @@ def test_the_tutorial_ends_in_a_settled_arbitrage(tmp_path: Path) -> None:
     assert "1 completed, 0 failed" in said["execlayer orders status"]
     assert "every signed byte is what the journal says" in said["execlayer orders verify"]
     assert "snapshot and records agree" in said["execlayer orders drill"]
-    assert said["python strategy.py"].splitlines()[-1] == "Failed SimulationFailed"
+    assert said["python strategy.py"].splitlines()[-1] == "Failed PoolStateMismatch"

@@ -14,10 +14,10 @@ from execlayer.errors import SenderInUse
 from execlayer.orders import (
     ContractNotFound,
     EngineGone,
+    FrameRefused,
     Hop,
     OrderEngine,
     OrderSettings,
-    SignalRefused,
     open_client,
 )
 from execlayer.orders.control import NotRunning, Refused, ask
@@ -130,7 +130,7 @@ async def test_a_frame_that_makes_no_sense_is_refused_and_ends_the_connection(de
         assert answer[:6] == b"XLO1\x01\x13"
         async with open_client(engine.addresses[0], source_id=7) as client:
             assert (await client.heartbeat()).kind == "ack"
-        with pytest.raises(SignalRefused, match="length of the field"):
+        with pytest.raises(FrameRefused, match="length of the field"):
             await engine.submit(await desk.signal(hops=[Hop()]))
         assert engine.stats()["orders_created"] == 0
 
@@ -294,7 +294,7 @@ async def test_a_foreign_transaction_with_our_key_freezes_its_lane(desk: Desk) -
         answer = await engine.submit(await desk.signal())
         assert answer.status is not None
         report = await desk.until(answer.status.order_id, "confirmed", mine=True)
-        assert report.attempts[0].sender != key.address.lower()
+        assert report.attempts[0].sender != key.address
         engine.thaw(key.address)
         assert not engine.stats()["lanes_frozen"]
 

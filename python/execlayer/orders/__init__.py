@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .client import open_client as open_client
     from .engine import ContractNotFound as ContractNotFound
     from .engine import OrderEngine as OrderEngine
-    from .engine import SignalRefused as SignalRefused
     from .reports import Report as Report
     from .reports import report as report
     from .settings import OrderSettings as OrderSettings
@@ -41,7 +40,6 @@ _HOMES = {
     "STATE_OF": "states",
     "Signal": "wire",
     "SignalClient": "client",
-    "SignalRefused": "engine",
     "TRANSITIONS": "states",
     "Transition": "states",
     "open_client": "client",

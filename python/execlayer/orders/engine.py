@@ -61,13 +61,6 @@ class ContractNotFound(ExeclayerError):
     reason: str
 
 
-class SignalRefused(ExeclayerError):
-    """A signal's frame was refused: nothing is known of it."""
-
-    code: int
-    reason: str
-
-
 def clock() -> Clock:
     """Monotonic and Unix nanoseconds."""
     return time.monotonic_ns(), time.time_ns()
@@ -437,8 +430,7 @@ class OrderEngine:
     async def submit(self, signal: Signal) -> Report:
         """Gives a signal from this process; where its order is now.
 
-        *Errors*: :class:`SignalRefused` where the frame makes no sense. A signal that is refused for what it says has
-        an order, which has failed.
+        *Errors*: as :meth:`Signal.to_frame`. A signal that is refused for what it says has an order, which has failed.
         """
         await self.wait_intake()
         self._sequence = max(self._sequence + 1, time.time_ns())
@@ -446,13 +438,8 @@ class OrderEngine:
             sequence=self._sequence, sent_unix_ns=time.time_ns(), source_id=self.settings.source_id, wants_ack=True
         )
         answers = _Answers()
-        for nack in self.take_frames([signal.to_frame(header)], True, answers):
-            if nack is not None:
-                answers.give(nack)
+        self.take_frames([signal.to_frame(header)], True, answers)
         [answer] = answers.reports
-        if answer.kind == "nack":
-            code, text = (answer.error.code, answer.error.text) if answer.error else (0, "")
-            raise SignalRefused(text, code=code, reason=text)
         return answer
 
     async def updates(self) -> AsyncIterator[Report]:

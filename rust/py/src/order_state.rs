@@ -10,7 +10,7 @@ use chain::{
     evm::{BlockEnv, ChainSpec, Executed, Fork, Outcome},
     exec::call::{CallError, CallRequest, Desk},
     state::{Fetched, FetchedAccount, PartialState, Used},
-    types::{Account, Address, B256, Bytes, U256},
+    types::{Account, B256, Bytes, U256},
 };
 use orders::{
     chain::Log,
@@ -140,6 +140,9 @@ fn tried(block: B256, executed: Executed, payment: u128) -> Tried {
 
 /// Address, nonce, balance, code; None: the code that it had.
 pub(crate) type AccountRow<'py> = (Bound<'py, PyAny>, u64, Bound<'py, PyAny>, Option<Vec<u8>>);
+
+/// Accounts, and whether their code is wanted; slots.
+pub(crate) type UsedRows = (Vec<(String, bool)>, Vec<(String, String)>);
 
 /// Address, slot, value.
 pub(crate) type SlotRow<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);

@@ -36,7 +36,7 @@ use crate::{
     enter,
     error::Reason,
     key::PyKey,
-    order_state::{AccountRow, HeadState, SlotRow, fetched, rules_of},
+    order_state::{AccountRow, HeadState, SlotRow, UsedRows, fetched, rules_of},
 };
 
 /// The rows of the state machine: event, sub-states it may happen in, sub-state it leads to, when it happens.
@@ -360,7 +360,7 @@ impl PyOrderEngine {
 
     /// The accounts and slots of the state that were read lately, for the next block's: of accounts, whether their code
     /// is wanted, too.
-    fn state_used(&self) -> (Vec<(String, bool)>, Vec<(String, String)>) {
+    fn state_used(&self) -> UsedRows {
         let Used { accounts, slots } = self.newest.used();
         let accounts = accounts.into_iter().map(|(address, code)| (hex(&address), code)).collect();
         (accounts, slots.iter().map(place).collect())
