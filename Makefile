@@ -91,6 +91,10 @@ fuzz-evm: ## generated programs here and in revm: make fuzz-evm PROGRAMS=1000000
 	cargo run --quiet --profile fuzz --no-default-features --manifest-path rust/compare/Cargo.toml -- \
 	    fuzz $(PROGRAMS) $(SEED)
 
+.PHONY: soak
+soak: ## ten million transactions from the pool into blocks: no error that is ours, bounded memory (TRANSACTIONS=50000000 for more)
+	cargo bench --quiet --package execlayer-chain --bench pipeline -- --soak $${TRANSACTIONS:-10000000}
+
 .PHONY: soak-orders
 soak-orders: ## an order engine's process killed 500 times: nothing executed twice, no outcome lost (KILLS=5000 for more)
 	KILLS=$${KILLS:-500} cargo test --quiet --package execlayer-orders --test kill

@@ -148,6 +148,19 @@ class Rpc(Settings):
         return self.development if self.development is not None else self.host in LOOPBACK
 
 
+class Metrics(Settings):
+    """Figures for Prometheus: `http://host:port/metrics`."""
+
+    enabled: bool = False
+    """Whether they can be asked for."""
+
+    host: str = "127.0.0.1"
+    """Where they are told; only this machine unless told otherwise."""
+
+    port: int = Field(default=6060, ge=0, le=65535)
+    """Its port; 0 takes any that is free, which the log names."""
+
+
 class Config(Settings):
     """A node."""
 
@@ -158,6 +171,7 @@ class Config(Settings):
     """A genesis.json of geth's form; without it the development chain."""
 
     execution: Execution = Execution()
+    metrics: Metrics = Metrics()
     mining: Mining = Mining()
     pool: Pool = Pool()
     rpc: Rpc = Rpc()

@@ -33,6 +33,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="its port, 0 for any that is free (default 8545)")
     parser.add_argument("--ipc", metavar="FILE", help="a UNIX socket at which JSON-RPC listens, too")
     parser.add_argument("--no-rpc", dest="rpc", action="store_const", const=False, help="no JSON-RPC")
+    parser.add_argument(
+        "--metrics", metavar="[HOST:]PORT", help="where figures for Prometheus are told: /metrics there"
+    )
     parser.add_argument("--parallel", choices=("off", "on", "auto"), help="blocks on several cores (default auto)")
     parser.add_argument("--max-threads", type=int, metavar="COUNT", help="cores at most (default: all)")
     parser.add_argument(
@@ -48,4 +51,9 @@ def read(options: argparse.Namespace) -> Config:
     given = {setting: getattr(options, option) for option, setting in OPTIONS.items()}
     if options.block_time is not None:
         given["mining.mode"] = "interval"
+    if options.metrics is not None:
+        host, _, port = options.metrics.rpartition(":")
+        given["metrics.enabled"] = True
+        given["metrics.host"] = host.removeprefix("[").removesuffix("]") or None
+        given["metrics.port"] = port
     return load(options.config, environ=os.environ, overrides=given)

@@ -48,7 +48,7 @@ async def run_services(
 ) -> None:
     """The services over an open chain. ``started`` gives the server's addresses, none where there is no server."""
     from .. import _core
-    from ..server import Methods, serve
+    from ..server import Methods, serve, serve_metrics
 
     rpc = _core.Rpc(chain.core, development=config.rpc.serves_development, automine=config.mining.mode == "automine")
     async with trio.open_nursery() as nursery:
@@ -57,6 +57,8 @@ async def run_services(
             if config.rpc.enabled:
                 server = partial(serve, Methods(rpc), config.rpc.host, config.rpc.port, ipc=config.rpc.ipc)
                 endpoints = await nursery.start(server)
+            if config.metrics.enabled:
+                await nursery.start(serve_metrics, chain.metrics, config.metrics.host, config.metrics.port)
             with display.shown(chain, endpoints):
                 await nursery.start(_follow, chain, display)
                 # With a server, whoever submits mines in the same breath, unless a client has switched that off.

@@ -15,12 +15,22 @@ if TYPE_CHECKING:
     from .limits import Limits as Limits
     from .methods import Methods as Methods
     from .methods import RpcError as RpcError
+    from .metrics import prometheus_text as prometheus_text
+    from .metrics import serve_metrics as serve_metrics
     from .service import Endpoints as Endpoints
     from .service import serve as serve
 
-_HOMES = {"Limits": "limits", "Methods": "methods", "RpcError": "methods", "Endpoints": "service", "serve": "service"}
+_HOMES = {
+    "Limits": "limits",
+    "Methods": "methods",
+    "RpcError": "methods",
+    "prometheus_text": "metrics",
+    "serve_metrics": "metrics",
+    "Endpoints": "service",
+    "serve": "service",
+}
 
-__all__ = ["Endpoints", "Limits", "Methods", "RpcError", "serve"]
+__all__ = ["Endpoints", "Limits", "Methods", "RpcError", "prometheus_text", "serve", "serve_metrics"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,8 @@ from .peer import Heads
 
 log = logging.getLogger(__name__)
 
+ANOTHER_PORT = "stop who listens there, or take another port (--port, rpc.port; 0 is any that is free)"
+
 
 class Connection(Protocol):
     async def run(self) -> None: ...
@@ -76,9 +78,9 @@ async def serve(
         connections = await nursery.start(gatherer.hold)
         try:
             if host is not None:
-                for listener in await _open_tcp(host, port):
+                for listener in await listen(host, port):
                     listeners.append((listener, lambda stream: HttpConnection(stream, service)))
-                    endpoints.append(_url(listener))
+                    endpoints.append(url_of(listener))
             if ipc is not None:
                 listeners.append((_open_ipc(Path(ipc)), lambda stream: IpcConnection(stream, service)))
                 opened = Path(ipc)
@@ -145,11 +147,11 @@ async def _refuse(stream: trio.abc.Stream, most: int) -> None:
                 return
 
 
-async def _open_tcp(host: str, port: int) -> list[trio.SocketListener]:
+async def listen(host: str, port: int, advice: str = ANOTHER_PORT) -> list[trio.SocketListener]:
+    """Listens at an address. *Errors*: :class:`~execlayer.errors.CannotListen`, with what to do about it."""
     try:
         return await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
-        advice = "stop who listens there, or take another port (--port, rpc.port; 0 is any that is free)"
         raise _cannot_listen(f"{host}:{port}", error.strerror or str(error), advice) from error
 
 
@@ -157,7 +159,8 @@ def _cannot_listen(address: str, reason: str, advice: str) -> CannotListen:
     return CannotListen(f"can't listen at {address}: {reason}; {advice}", address=address, reason=reason)
 
 
-def _url(listener: trio.SocketListener) -> str:
+def url_of(listener: trio.SocketListener) -> str:
+    """Where it listens."""
     host, port = listener.socket.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

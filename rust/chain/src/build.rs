@@ -217,10 +217,13 @@ impl Chain {
         outcome: exec::BlockOutcome,
     ) -> Result<Arc<StoredBlock>, ChainError> {
         let Draft { parent, total_difficulty, tally, rules, mut header, state } = draft;
-        let concluded = execute::conclude(&state, self.lattice_of(parent)?, outcome)?;
         let (senders, transactions): (Vec<_>, Vec<_>) =
             transactions.into_iter().map(|recovered| (recovered.sender, recovered.transaction)).unzip();
-        header.transactions_root = execute::transactions_root(&transactions);
+        let lattice = self.lattice_of(parent)?;
+        let (concluded, transactions_root) =
+            rayon::join(|| execute::conclude(&state, lattice, outcome), || execute::transactions_root(&transactions));
+        let concluded = concluded?;
+        header.transactions_root = transactions_root;
         header.state_root = concluded.update.root;
         header.receipts_root = concluded.receipts_root;
         header.logs_bloom = concluded.logs_bloom;

@@ -269,7 +269,9 @@ impl<'a> Filling<'a> {
         if memory_bytes(&outcome) > self.settings.batch_memory_bytes.saturating_mul(batches) {
             return None;
         }
-        self.dispatcher.record.executed_together(count as u64, begun.elapsed());
+        let cumulative = || outcome.receipts.iter().map(|receipt| receipt.cumulative_gas_used);
+        let gas = cumulative().zip(std::iter::once(0).chain(cumulative())).map(|(after, before)| after - before);
+        self.dispatcher.record.executed_together(gas, begun.elapsed());
         self.dispatcher.was_calm(&self.settings);
         Some((transactions, outcome))
     }

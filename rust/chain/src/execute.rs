@@ -5,6 +5,7 @@ use std::sync::Arc;
 use alloy_eips::{Encodable2718, eip7685::Requests};
 use evm::{BlockEnv, Fork, spec::Rules};
 use exec::{BlockOutcome, Mode};
+use rayon::prelude::*;
 use state::{
     StateDiff,
     roots::{self, Lattice},
@@ -12,6 +13,9 @@ use state::{
 use types::{B256, Block, Bloom, Body, Header, Outcome, Receipt, Transaction, U256, Withdrawal};
 
 use crate::{BlockState, ChainError, history::Layer};
+
+/// Items that one core writes before a second one pays.
+const ENCODED_MIN: usize = 1_024;
 
 /// What execution gave, with the commitments to it.
 pub(crate) struct Concluded {
@@ -48,15 +52,17 @@ pub(crate) fn conclude(
             state.push(Arc::new(Layer { diff, nodes: update.nodes }));
         }
     }
-    let diff = &outcome.diff;
-    let (update, ()) = rayon::join(|| roots::trie::apply(parent, diff), || lattice.apply(diff));
+    let (diff, receipts) = (&outcome.diff, &outcome.receipts);
+    let (update, (receipts_root, logs_bloom)) = rayon::join(
+        || roots::trie::apply(parent, diff),
+        || {
+            lattice.apply(diff);
+            (encoded_root(receipts), receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom()))
+        },
+    );
     let update = update?;
-    let mut logs_bloom = Bloom::ZERO;
-    for receipt in &outcome.receipts {
-        logs_bloom |= receipt.bloom();
-    }
     Ok(Concluded {
-        receipts_root: roots::ordered_root(outcome.receipts.iter().map(Encodable2718::encoded_2718)),
+        receipts_root,
         logs_bloom,
         gas_used: outcome.gas_used,
         blob_gas_used: outcome.blob_gas_used,
@@ -90,7 +96,13 @@ pub(crate) fn environment(header: &Header, ommers: &[Header]) -> BlockEnv {
 
 /// The roots over what a block holds.
 pub(crate) fn transactions_root(transactions: &[Transaction]) -> B256 {
-    roots::ordered_root(transactions.iter().map(Encodable2718::encoded_2718))
+    encoded_root(transactions)
+}
+
+/// The root over a list of what EIP-2718 has a form for. Lists of a block are long: all cores write them.
+fn encoded_root<T: Encodable2718 + Sync>(items: &[T]) -> B256 {
+    let encoded: Vec<_> = items.par_iter().with_min_len(ENCODED_MIN).map(Encodable2718::encoded_2718).collect();
+    roots::ordered_root(encoded)
 }
 
 /// See [`transactions_root`].

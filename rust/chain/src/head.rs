@@ -133,13 +133,15 @@ pub struct Head {
     pub header: Header,
     /// Sum of all difficulties up to and with it.
     pub total_difficulty: U256,
+    /// The whole block: whoever builds on it need not read it back.
+    pub block: Arc<StoredBlock>,
     /// The state after it, frozen.
     pub state: Arc<dyn StateReader>,
 }
 
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, header, total_difficulty, state: _ } = self;
+        let Self { id, header, total_difficulty, block: _, state: _ } = self;
         let mut out = f.debug_struct("Head");
         out.field("id", id).field("header", header).field("total_difficulty", total_difficulty).finish_non_exhaustive()
     }
@@ -213,7 +215,7 @@ impl Chain {
             }
             Some(_) => {}
         }
-        let head = read_head(&*ledger)?;
+        let head = read_head(&*ledger, None)?;
         let records = Records::read(&*ledger)?;
         let batch_size = options.dispatch.batch_size;
         let signal = Arc::new(Signal::default());
@@ -238,6 +240,7 @@ impl Chain {
             layers: Layers::default(),
             signal,
         });
+        chain.recall_tips()?;
         chain.settle_pool(&chain.head(), &Path::default(), None, Vec::new());
         Ok(chain)
     }
@@ -381,20 +384,23 @@ impl Chain {
         }
     }
 
-    /// Shows what the ledger now holds as the head.
-    pub(crate) fn publish(&self) -> Result<Arc<Head>, ChainError> {
-        let head = Arc::new(read_head(&*self.ledger)?);
+    /// Shows what the ledger now holds as the head, which may be this block.
+    pub(crate) fn publish(&self, block: Option<Arc<StoredBlock>>) -> Result<Arc<Head>, ChainError> {
+        let head = Arc::new(read_head(&*self.ledger, block)?);
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&head);
         self.signal.raise();
         Ok(head)
     }
 }
 
-fn read_head(ledger: &dyn Ledger) -> Result<Head, ChainError> {
+fn read_head(ledger: &dyn Ledger, known: Option<Arc<StoredBlock>>) -> Result<Head, ChainError> {
     let state = ledger.reader()?;
     let id = state.head().ok_or(ChainError::UnknownBlock(BlockRef::Latest))?;
-    let block = ledger.block(&id.hash)?.ok_or(ChainError::UnknownBlock(id.into()))?;
-    Ok(Head { id, header: block.header.clone(), total_difficulty: block.total_difficulty, state })
+    let block = match known.filter(|block| block.id == id) {
+        Some(block) => block,
+        None => ledger.block(&id.hash)?.ok_or(ChainError::UnknownBlock(id.into()))?,
+    };
+    Ok(Head { id, header: block.header.clone(), total_difficulty: block.total_difficulty, block, state })
 }
 
 fn write_genesis(ledger: &dyn Ledger, genesis: &Genesis) -> Result<(), ChainError> {

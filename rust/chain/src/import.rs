@@ -94,7 +94,7 @@ impl Chain {
         if self.ledger().header(&id.hash)?.is_some() {
             return Ok(Imported::Known);
         }
-        let parent = self.ledger().block(&block.header.parent_hash)?;
+        let parent = self.held(&block.header.parent_hash)?;
         let parent = parent.ok_or(ImportError::UnknownParent { block: id, parent: block.header.parent_hash })?;
         let (new, _) = self.verify(id, block, signers, &parent, &self.executor)?;
         Ok(self.adopt(&mut writer, parent.id, new)?)
@@ -210,7 +210,7 @@ impl Chain {
     /// As [`import`](Self::import).
     pub fn replay(&self, block: Block, executor: &Executor) -> Result<Replay, ImportError> {
         let id = BlockId { number: block.header.number, hash: block.header.hash_slow() };
-        let parent = self.ledger().block(&block.header.parent_hash)?;
+        let parent = self.held(&block.header.parent_hash)?;
         let parent = parent.ok_or(ImportError::UnknownParent { block: id, parent: block.header.parent_hash })?;
         let (new, report) = self.verify(id, block, None, &parent, executor)?;
         Ok(Replay { block: new.stored, report })
@@ -222,7 +222,7 @@ impl Chain {
     /// Where the block cannot be executed.
     pub fn conflicts(&self, block: &StoredBlock) -> Result<Conflicts, ImportError> {
         let unknown = ImportError::UnknownParent { block: block.id, parent: block.header.parent_hash };
-        let parent = self.ledger().block(&block.header.parent_hash)?.ok_or(unknown)?;
+        let parent = self.held(&block.header.parent_hash)?.ok_or(unknown)?;
         let rules = self.rules_after(&parent, &block.header);
         let transactions = block.body.transactions.iter().zip(&block.senders);
         let transactions: Vec<_> =

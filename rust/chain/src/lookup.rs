@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use evm::Fork;
-use state::StoredBlock;
+use state::{LedgerError, StoredBlock};
 use types::{B256, Header, U256};
 
 use crate::{BlockRef, Chain, ChainError, header};
@@ -24,7 +24,13 @@ impl Chain {
     /// [`ChainError::UnknownBlock`] where there is none.
     pub fn block(&self, block: BlockRef) -> Result<Arc<StoredBlock>, ChainError> {
         let id = self.id(block)?;
-        self.ledger().block(&id.hash)?.ok_or(ChainError::UnknownBlock(block))
+        self.held(&id.hash)?.ok_or(ChainError::UnknownBlock(block))
+    }
+
+    /// The block with this hash, if it is there. Nearly always the head is wanted, which needs no reading.
+    pub(crate) fn held(&self, hash: &B256) -> Result<Option<Arc<StoredBlock>>, LedgerError> {
+        let head = self.head();
+        if head.id.hash == *hash { Ok(Some(Arc::clone(&head.block))) } else { self.ledger().block(hash) }
     }
 
     /// A block's header.

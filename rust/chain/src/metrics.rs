@@ -18,8 +18,8 @@ pub struct ExecutionMetrics {
     pub gas: u64,
     /// Mean time of executing one.
     pub mean: Duration,
-    /// 99 of 100 took no longer, within an eighth. Those of a block that was executed at once count with their share of
-    /// its time.
+    /// 99 of 100 took no longer, within an eighth. Those of a block that was executed at once, on several cores, count
+    /// with their share of its time: as much of it as of its gas.
     pub p99: Duration,
     /// How the score cache does: share of factors that it knew.
     pub cache_hit_rate: f64,
@@ -61,18 +61,27 @@ impl Default for Record {
 impl Record {
     /// One was executed.
     pub(crate) fn executed(&mut self, time: Duration) {
-        self.executed_together(1, time);
+        self.processed += 1;
+        self.total += time;
+        self.note(time.as_nanos() as u64);
     }
 
-    /// So many were executed in this time, on however many cores: each counts with its share.
-    pub(crate) fn executed_together(&mut self, count: u64, time: Duration) {
-        self.processed += count;
+    /// Transactions that used so much gas each were executed in this time, on however many cores.
+    pub(crate) fn executed_together(&mut self, gas: impl Iterator<Item = u64> + Clone, time: Duration) {
+        let gas_of_all = gas.clone().sum::<u64>().max(1);
+        let nanos_per_gas = time.as_nanos() as f64 / gas_of_all as f64;
+        for gas in gas {
+            self.processed += 1;
+            self.note((gas as f64 * nanos_per_gas) as u64);
+        }
         self.total += time;
-        let time = time.checked_div(u32::try_from(count).unwrap_or(u32::MAX)).unwrap_or_default();
-        let nanos = time.as_nanos() as u64 | 8;
+    }
+
+    fn note(&mut self, nanos: u64) {
+        let nanos = nanos | 8;
         let power = nanos.ilog2() as usize;
         let bin = (power - 3) * 8 + (nanos >> (power - 3)) as usize % 8;
-        self.times[bin.min(BINS - 1)] += count;
+        self.times[bin.min(BINS - 1)] += 1;
     }
 
     /// One could not be included.
@@ -126,5 +135,19 @@ mod tests {
         record.executed(Duration::from_micros(80));
         let told = record.p99().as_nanos();
         assert!((80_000..=90_000).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn of_a_block_that_was_executed_at_once_the_heavy_ones_take_the_time() {
+        let mut record = Record::default();
+        let gas = [[21_000; 98].as_slice(), &[1_000_000; 2]].concat();
+        record.executed_together(gas.iter().copied(), Duration::from_micros(4_058));
+        let told = record.p99().as_nanos();
+        assert!((1_000_000..=1_125_000).contains(&told), "{told}");
+        assert_eq!((record.processed, record.total), (100, Duration::from_micros(4_058)));
+        // Nothing to share, nothing to divide by.
+        record.executed_together([0, 0].into_iter(), Duration::from_micros(1));
+        record.executed_together(std::iter::empty(), Duration::ZERO);
+        assert_eq!(record.processed, 102);
     }
 }

@@ -335,9 +335,8 @@ impl Chain {
             commit.notifications.push(Notification { block: head, parent, is_reverted: false });
             if path == (Path { ancestor: target, ..Path::default() }) {
                 // The usual case, the next block on the head: nothing to merge, nothing to copy.
-                commit.diff = new.diff.clone();
-                commit.nodes.clone_from(&new.update.nodes);
-                add_block(&mut commit, new);
+                let Layer { diff, nodes } = add_block(&mut commit, new);
+                (commit.diff, commit.nodes) = (diff, nodes);
             } else {
                 let layer = add_block(&mut commit, new);
                 lay(&mut commit, &mut nodes, &mut state, Arc::new(layer));
@@ -355,7 +354,7 @@ impl Chain {
         let touched = touched(&commit.diff);
         self.ledger().commit(commit)?;
         writer.records = records;
-        let after = self.publish()?;
+        let after = self.publish(block.clone())?;
         self.settle_pool(&after, &path, block.as_deref(), touched);
         Ok(after)
     }

@@ -50,6 +50,10 @@ impl From<Recovered> for Submission {
 /// Batches below this are prepared where they are: waking others takes longer.
 const PARALLEL_MIN: usize = 64;
 
+/// Blocks whose tips are recalled when a chain is opened, and transactions in them: reading more would be noticed.
+const TIPS_BLOCKS: usize = 100;
+const TIPS_TRANSACTIONS_MAX: usize = 200_000;
+
 /// Ready for admission.
 type Prepared = Result<(Pooled, Account), SubmitError>;
 
@@ -186,6 +190,30 @@ impl Chain {
             // The head has moved for good: what follows from that is done, whoever has stopped waiting for it.
             Stop::default().within(|| self.admit(&undone, |_| (false, now_ms)));
         }
+    }
+
+    /// Tells the pool what the last blocks paid: the median of that is what tips are measured by, and a chain that was
+    /// closed must not forget it.
+    pub(crate) fn recall_tips(&self) -> Result<(), ChainError> {
+        let mut blocks = Vec::new();
+        let (mut next, mut transactions) = (Some(Arc::clone(&self.head().block)), 0);
+        while let Some(block) = next.take() {
+            transactions += block.receipts.len();
+            if block.id.number == 0 || blocks.len() == TIPS_BLOCKS || transactions > TIPS_TRANSACTIONS_MAX {
+                break;
+            }
+            // A restored chain has none of the blocks below its first.
+            next = self.ledger().block(&block.header.parent_hash)?;
+            let mut included = Vec::with_capacity(block.receipts.len());
+            inclusions(&block, &mut included);
+            blocks.push(included);
+        }
+        self.waiting().change_freely(|pool| {
+            for included in blocks.into_iter().rev() {
+                pool.recall_tips(included.iter().map(|inclusion| inclusion.tip));
+            }
+        });
+        Ok(())
     }
 
     /// Keeps a journal of the pool in this file, and takes back what the file says was waiting and was known of senders;

@@ -1,6 +1,10 @@
 //! Blocks of what waits where something goes wrong: each trouble provoked, what the table says observed, nothing lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use evm::{
     Fork, Rejection,
@@ -12,6 +16,11 @@ use execlayer_chain::{
 };
 use pool::{Change, Class, DropReason, NEUTRAL, Settings};
 use store::Store;
+use tracing::{
+    Level, Metadata, Subscriber,
+    field::Field,
+    span::{Attributes, Id, Record},
+};
 use types::{
     Address, Authorization, B256, Bytes, Payload, Transaction, TxKind, U256, keccak256, system,
     tx::{
@@ -83,6 +92,34 @@ fn names(transactions: &[Transaction]) -> Vec<B256> {
     transactions.iter().map(Transaction::hash).collect()
 }
 
+/// What is logged as an error, a line each.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |field: &Field, value: &dyn fmt::Debug| line += &format!("{field}={value:?} "));
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
 #[test]
 fn a_fault_of_ours_costs_its_transaction_and_no_other() {
     for input in [&[1u8], &[2]] {
@@ -92,7 +129,11 @@ fn a_fault_of_ours_costs_its_transaction_and_no_other() {
             let sent = [transfer(0, 0), bad.clone(), transfer(1, 1), transfer(2, 0), transfer(0, 1), transfer(3, 0)];
             submit(&chain, &sent);
             let mut events = chain.subscribe_pool();
-            let mined = chain.mine(MineOptions::at(1)).unwrap();
+            let lines = Lines::default();
+            let mined = tracing::subscriber::with_default(lines.clone(), || chain.mine(MineOptions::at(1)).unwrap());
+            // Whoever runs the node is told.
+            let told = lines.0.lock().unwrap().clone();
+            assert!(told.len() == 1 && told[0].contains(&bad.hash().to_string()), "{told:?}");
             let included = names(&mined.block.body.transactions);
             let expected: Vec<_> = [0, 3, 4, 5].map(|at| sent[at].hash()).into();
             assert_eq!(included.len(), expected.len(), "{included:?}");
@@ -483,6 +524,22 @@ fn what_was_learnt_about_senders_outlives_the_process() {
     let chain = begin();
     chain.open_journal(&path).unwrap();
     assert_eq!(known(&chain, 2), None);
+}
+
+#[test]
+fn what_the_last_blocks_paid_outlives_the_process() {
+    let store: Arc<Store> = Arc::new(Store::memory());
+    let begin = || Chain::open(store.clone(), genesis(), Options::default()).unwrap();
+    let chain = begin();
+    assert_eq!(chain.pool().median_tip(), 0);
+    for block in 1..=3 {
+        submit(&chain, &[transfer(0, block - 1), transfer(1, block - 1)]);
+        chain.mine(MineOptions::at(block)).unwrap();
+    }
+    let median = chain.pool().median_tip();
+    assert!((900_000_000..=1_000_000_000).contains(&median), "{median}");
+    drop(chain);
+    assert_eq!(begin().pool().median_tip(), median);
 }
 
 #[test]

@@ -218,6 +218,11 @@ impl Pool {
         self.factors.recall(sender, history);
     }
 
+    /// Puts back what the transactions of an earlier block gave the producer; the oldest block first.
+    pub fn recall_tips(&mut self, tips: impl Iterator<Item = u128>) {
+        self.paid.push(tips);
+    }
+
     /// Takes one out; those of the sender that follow it become queued.
     pub fn remove(&mut self, hash: &B256, reason: DropReason) -> Option<Arc<Pooled>> {
         let (queue, nonce) = self.place(hash)?;

@@ -164,3 +164,18 @@ def test_what_keeps_a_node_from_starting_is_one_line(tmp_path: Path) -> None:
     genesis.write_text('{"alloc": {}}')
     assert "config is missing" in refused("--genesis", str(genesis), "--port", "0")
     assert "absent.json" in refused("--genesis", "absent.json", "--port", "0")
+
+
+def test_figures_for_prometheus_are_told_where_asked() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with node("--json", "--metrics", str(port)) as running:
+        url = running.event()["rpc"]
+        transfer(url)
+        running.event()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        assert "\nexeclayer_execution_processed_total 1\n" in text
+        assert "# TYPE execlayer_pool_pending gauge\nexeclayer_pool_pending 0\n" in text
+        running.end()
