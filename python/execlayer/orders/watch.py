@@ -7,6 +7,7 @@ endpoint says that lags behind our head is not taken for "there is none".
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -18,10 +19,12 @@ from ..errors import ExeclayerError
 from ..upstream import Answer, CallRefused, FeeOracle, HeadFeed, UpstreamError
 from ..upstream.client import Outcome
 from ..upstream.errors import NoEndpoint
-from ..upstream.failover import Failover
+from ..upstream.failover import Failover, Reading
 from ..upstream.heads import Watch as HeadWatch
-from ..upstream.messages import Malformed, write
+from ..upstream.messages import Call, Malformed, write
 from ..upstream.ring import Change, Header
+
+log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 0.25
 """Between two attempts to get an answer."""
@@ -126,7 +129,7 @@ class Watch:
             (method, (sender, at)) for sender in senders for method in ("eth_getTransactionCount", "eth_getBalance")
         ]
         try:
-            readings = await self._failover.read_batch(calls)
+            readings = await (self._failover.read_batch if self.known.is_set() else self._agreed)(calls)
             values = [_quantity(reading.value) for reading in readings]
         except (*GONE, ValueError):
             # The block may be gone again, or not be there yet where we asked.
@@ -136,6 +139,15 @@ class Watch:
         if len(senders) == len(self._senders):
             self.known.set()
         return True
+
+    async def _agreed(self, calls: Sequence[Call]) -> list[Reading]:
+        """Answers that two nodes give alike, where two have them: what everything begins with."""
+        answers = await self._failover.read_many(calls, count=2)
+        whole = [one for one in answers if not any(isinstance(reading.value, CallRefused) for reading in one)]
+        if any([reading.value for reading in one] != [reading.value for reading in whole[0]] for one in whole):
+            log.warning("nodes do not agree on the senders: %s", ", ".join(one[0].endpoint for one in whole))
+            raise ValueError("nodes do not agree")
+        return (whole or answers)[0] if answers else await self._failover.read_batch(calls)
 
     async def _finality(self) -> None:
         reading = await self._failover.read("eth_getBlockByNumber", "finalized", False)
@@ -215,18 +227,36 @@ class Watch:
         return head is not None and await self._accounts(head, [sender])
 
     async def reason(self, order: int, transaction: str) -> bool:
-        """What a transaction reverted with: as it would on the state before its block, so transactions before it in the
-        block are not seen."""
+        """What a transaction reverted with. First in its block, it is what it would on the state before that; else, or
+        where that tells nothing, what a node traces, which not every node does."""
         found = (await self._failover.read("eth_getTransactionByHash", transaction)).value
         if not isinstance(found, dict) or found.get("blockNumber") is None:
             return True
+        is_first = found.get("transactionIndex") == "0x0"
+        ways = (self._called, self._traced) if is_first else (self._traced, self._called)
+        for way in ways:
+            data = await way(found)
+            if data is not None:
+                self._told.reverted(order, data)
+                break
+        return True
+
+    async def _called(self, found: dict[str, Any]) -> bytes | None:
         parent = hex(int(found["blockNumber"], 16) - 1)
         call = {name: found[name] for name in ("from", "to", "value", "gas", "input") if found.get(name) is not None}
         try:
             await self._failover.read("eth_call", call, parent)
         except CallRefused as error:
-            self._told.reverted(order, _revert_data(error))
-        return True
+            return _revert_data(error)
+        return None
+
+    async def _traced(self, found: dict[str, Any]) -> bytes | None:
+        wanted = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
+        try:
+            told = (await self._failover.read("debug_traceTransaction", found["hash"], wanted)).value
+            return bytes.fromhex(told["output"][2:]) or None
+        except (CallRefused, TypeError, KeyError, ValueError):
+            return None
 
     async def lookup(self, sender: str, nonce: int, hashes: Sequence[str]) -> bool:
         """Which of a slot's transactions the chain holds, however deep, after a long absence. Two nodes have to say the
