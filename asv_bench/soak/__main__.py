@@ -89,6 +89,9 @@ class Told:
     """The median of the last quarter."""
 
     memory_mib_most: float = 0.0
+    memory_mib: list[float] = field(default_factory=list)
+    """Each tenth of the time."""
+
     p99_ms: float = 0.0
     """A signal's time to its last byte."""
 
@@ -165,6 +168,7 @@ async def drive(listen: str, control: Path, minutes: float, rate: float) -> Told
     told.memory_mib_start = statistics.median(memory[quarter : 2 * quarter])
     told.memory_mib_end = statistics.median(memory[-quarter:])
     told.memory_mib_most = max(memory)
+    told.memory_mib = [round(one, 1) for one in memory[:: max(len(memory) // 10, 1)]]
     told.completed, told.failed = status["orders_completed"], status["orders_failed"]
     told.reorgs, told.rpc_failures = status["reorgs"], status["rpc_failures"]
     told.p99_ms = status["times"]["signal_processing_time"]["p99"] * 1e3

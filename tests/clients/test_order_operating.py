@@ -71,6 +71,20 @@ async def test_limits_are_reloaded_under_an_order_that_is_out(desk: Desk) -> Non
     assert verify(settings, dev_keys()[1 : 1 + SENDERS])["orders_created"] == 3
 
 
+async def test_other_settings_after_a_restart_leave_an_order_its_time_and_its_name(desk: Desk) -> None:
+    signal = await desk.signal()
+    async with desk.running() as engine:
+        order = await submitted(desk, engine, "in_pool", signal)
+    async with desk.running(desk.settings(limits={"max_capital": 10**30})) as engine:
+        for _ in range(4):
+            await engine.results.wait_news()
+        again = await engine.submit(signal)
+        assert again.status is not None
+        assert (again.status.order_id, again.status.flags) == (order, ())
+        report = await desk.until(order, "confirmed", mine=True)
+        assert [one.kind for one in report.attempts] == ["original"]
+
+
 async def test_settings_that_can_not_be_used_change_nothing(desk: Desk) -> None:
     settings = desk.settings()
     async with desk.running(settings) as engine:

@@ -140,7 +140,7 @@ class OrderEngine:
                 await self._check_chain()
                 await nursery.start(self._watch.run)
                 if not self.core.is_new:
-                    self._do(self.core.restarted(self._clock()))
+                    self._take_up()
                 if self.settings.execution_engine.presim != "off":
                     nursery.start_soon(self._sync.run)
                     nursery.start_soon(self._try_waiting)
@@ -201,9 +201,15 @@ class OrderEngine:
             refused, self.settings = error, was
             core = self._open()
         self._core_or_none = core
-        self._step(core.restarted)
+        self._take_up()
         if refused is not None:
             raise refused
+
+    def _take_up(self) -> None:
+        """Goes on where the journal ends. The time comes first: other settings are written without one, and an engine
+        that believed to have been away since 1970 would take every order back."""
+        self._step(self.core.tick)
+        self._step(self.core.restarted)
 
     def _open(self) -> _core.OrderEngine:
         settings = self.settings

@@ -216,9 +216,9 @@ class Mev(Settings):
     """Builders that a relay may hand bundles to; without names as the relay likes."""
 
     relays: tuple[Relay, ...] = ()
-    """Builders' doors, each with a ``dialect`` of its own where it has another one: ``flashbots`` (bundles, taken back by
-    ``eth_cancelBundle``), ``replacing`` (bundles, taken back by an empty one of the same name) or ``transaction`` (single
-    private transactions)."""
+    """Builders' doors, each with a ``dialect`` of its own where it has another one: ``flashbots`` (bundles, taken back
+    by ``eth_cancelBundle``), ``replacing`` (bundles, taken back by an empty one of the same name) or ``transaction``
+    (single private transactions)."""
 
     identity_key: Path | None = None
     """A file with the key that signs requests to relays; it must not be a sender's."""

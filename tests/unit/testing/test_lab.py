@@ -26,6 +26,7 @@ class SlowNode(FakeNode):
         self.building = trio.Event()
         self.methods |= {
             "anvil_dropAllTransactions": None,
+            "anvil_setNextBlockBaseFeePerGas": None,
             "eth_getBalance": hex(10**20),
             "eth_getBlockByNumber": self._block,
             "eth_getTransactionCount": "0x0",

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...upstream import CallRefused, Upstream
+from ...upstream.gas import next_base_fee
+from ...upstream.ring import Header
 from .pool import Pending
 
 _PLACE = re.compile(r"transaction (\d+):")
@@ -52,6 +54,7 @@ class Driver:
         version = str(await self.upstream.call("web3_clientVersion"))
         self._kind = version.partition("/")[0].lower()
         await self.upstream.call("evm_setAutomine", False)
+        await self._settle_fee()
 
     async def snapshot(self) -> Any:
         """A point to return to; None where the node keeps no more of them."""
@@ -62,7 +65,15 @@ class Driver:
 
     async def revert(self, snapshot: Any) -> bool:
         """Returns there; whether it is still known."""
-        return bool(await self.upstream.call("evm_revert", snapshot))
+        is_known = bool(await self.upstream.call("evm_revert", snapshot))
+        await self._settle_fee()
+        return is_known
+
+    async def _settle_fee(self) -> None:
+        """The next block's base fee is what follows from the head. anvil goes back without it."""
+        if self._kind == ANVIL:
+            head = Header.from_json(await self.upstream.call("eth_getBlockByNumber", "latest", False))
+            await self.upstream.call("anvil_setNextBlockBaseFeePerGas", hex(next_base_fee(head)))
 
     async def build(self, wanted: Sequence[Pending], timestamp: int) -> Built:
         """A block of these transactions, as far as the node takes them."""
