@@ -313,12 +313,14 @@ class Chain:
         parallel: bool | Literal["off", "on", "auto"] | None = None,
         max_threads: int | None = None,
         verify: bool = False,
+        access_list: bytes | None = None,
     ) -> Execution:
         """Executes a block again after its parent, and checks it as :meth:`import_block` does; the chain stays as it
         is. ``block`` is a name, a block, or the RLP of one that is not here.
 
         ``parallel`` and ``max_threads`` are the chain's own unless given. ``verify`` runs the sequential executor
-        beside a parallel one.
+        beside a parallel one. ``access_list`` is the RLP of what the block's transactions are said to write (EIP-7928):
+        a right one saves guessing, a wrong one costs time and changes no result.
 
         >>> chain = Chain.dev()
         >>> done = chain.execute(chain.mine(), parallel="on", max_threads=2)
@@ -330,7 +332,10 @@ class Chain:
         ``StateNotKept`` where the history window has passed it.
         """
         named = block.raw if isinstance(block, _core.Block) else block
-        return Execution(self._core.execute(named, parallel=parallel, max_threads=max_threads, verify=verify))
+        core = self._core.execute(
+            named, parallel=parallel, max_threads=max_threads, verify=verify, access_list=access_list
+        )
+        return Execution(core)
 
     def stats(self) -> ChainStats:
         """What executing blocks has done so far, in numbers."""

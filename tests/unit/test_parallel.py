@@ -73,6 +73,39 @@ def test_a_block_that_is_not_here_is_executed_and_not_kept() -> None:
         ours.execute(b"\xc0")
 
 
+def rlp(item: Any) -> bytes:
+    """The item's encoding; numbers as bytes without zeros in front."""
+    if isinstance(item, list):
+        body, base = b"".join(map(rlp, item)), 0xC0
+    else:
+        body = item if isinstance(item, bytes) else item.to_bytes((item.bit_length() + 7) // 8, "big")
+        if len(body) == 1 and body[0] < 0x80:
+            return body
+        base = 0x80
+    if len(body) < 56:
+        return bytes([base + len(body)]) + body
+    length = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes([base + 55 + len(length)]) + length + body
+
+
+def test_a_block_access_list_tells_units_and_changes_no_result() -> None:
+    chain = Chain.dev()
+    alice, bob, carol, dave = chain.accounts[:4]
+    raw = [sender.sign(dave, 5, nonce=0) for sender in (alice, bob, carol)]
+    block = chain.mine(raw)
+
+    def writes(*numbers: int) -> bytes:
+        """That these transactions, counted from 1, change slot 7 of an account."""
+        return rlp([[bytes(20), [[7, [[number, 9] for number in numbers]]], [], [], [], []]])
+
+    for access_list, units in ((writes(1, 3), 2), (writes(1, 2, 3, 99), 1), (rlp([]), 3)):
+        done = chain.execute(block, parallel="on", max_threads=2, verify=True, access_list=access_list)
+        assert (done.state_root, done.stats().units) == (block.state_root, units)
+    for wrong in (b"", b"\x80", rlp([]) + b"\x00", rlp([[bytes(19), [], [], [], [], []]])):
+        with pytest.raises(InvalidArgument, match="access_list"):
+            chain.execute(block, access_list=wrong)
+
+
 def test_conflicts_name_what_is_hot_and_bound_the_speed() -> None:
     chain = Chain.dev()
     alice = chain.accounts[0]

@@ -8,7 +8,10 @@ use std::{
 
 use chain::{
     Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Store, Submission,
-    exec::call::{BlockOverrides, CallRequest},
+    exec::{
+        call::{BlockOverrides, CallRequest},
+        parallel::access_list_of,
+    },
     types::{Block, Bytes, Key},
 };
 use pyo3::{
@@ -413,7 +416,7 @@ impl PyChain {
 
     /// Executes a block again, by its name or RLP, after its parent; the chain stays as it is. What isn't said is as the
     /// chain does it.
-    #[pyo3(signature = (block, *, parallel=None, max_threads=None, verify=false))]
+    #[pyo3(signature = (block, *, parallel=None, max_threads=None, verify=false, access_list=None))]
     fn execute(
         &self,
         py: Python<'_>,
@@ -421,11 +424,20 @@ impl PyChain {
         parallel: Option<&Bound<'_, PyAny>>,
         max_threads: Option<&Bound<'_, PyAny>>,
         verify: bool,
+        access_list: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyExecution> {
         let chain = self.chain(py)?;
         let parallel = parallel.map_or(Ok(chain.options().parallel), settings::parallel)?;
         let threads = max_threads.map(|threads| settings::threads(threads)).transpose()?;
         let executor = chain.executor().beside(parallel, threads.or(chain.options().threads_max)).verifying(verify);
+        let executor = match access_list {
+            Some(value) => {
+                let list = argument("access_list", value);
+                let expected = "the RLP of a block access list (EIP-7928)";
+                executor.told(access_list_of(&list.bytes()?).map_err(|_| list.wrong(expected))?)
+            }
+            None => executor,
+        };
         let given = match block.cast::<PyBytes>() {
             Ok(raw) if raw.as_bytes().len() != 32 => Ok(raw.as_bytes().to_vec()),
             _ => Err(block_ref("block", block)?),

@@ -24,8 +24,8 @@ pub use ledger::{
     Commit, Ledger, LedgerError, NodeKey, Notification, ReverseDiff, StateReader, StoredBlock, Tally, TrieNodes,
 };
 pub use overlay::{
-    AccountId, Changes, Checkpoint, Clash, Each, EmptyAccounts, Footprint, Footprints, InSequence, Overlay, Place,
-    Presence, SlotId, Touch, Touched,
+    AccountId, Changes, Checkpoint, Clash, Each, EmptyAccounts, Footprint, Footprints, InOrder, InSequence, Overlay,
+    Place, Presence, SlotId, Touch, Touched,
 };
 pub use partial::{Fetched, FetchedAccount, PartialState, Used};
 pub use stop::{Stop, Stopped};

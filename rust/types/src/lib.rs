@@ -16,6 +16,7 @@ pub use alloy_eips::{
     eip2930::{AccessList, AccessListItem},
     eip4895::{Withdrawal, Withdrawals},
     eip7702::{Authorization, SignedAuthorization},
+    eip7928,
 };
 pub use alloy_primitives::{
     self as primitives, Address, B64, B256, Bloom, Bytes, Log, LogData, Signature, TxKind, U256, keccak256,

@@ -10,7 +10,7 @@ use types::{
 
 const TRANSACTIONS: u64 = 10_000;
 
-/// What conflicting blocks fight over.
+/// Accounts that conflicting blocks fight over.
 const HOT: u64 = 16;
 
 const TOKEN: &str = include_str!("../../../compare/contracts/token.hex");
@@ -150,13 +150,13 @@ fn transfers() -> Case {
     case("10,000 transfers, no conflict", 1.6, view, sends)
 }
 
-/// Transfers of a token; of a hundred, so many go to one of a few holders.
-fn tokens(name: &'static str, target: f64, hot_percent: u64) -> Case {
+/// Transfers of a token; of a hundred, so many go to one of a few hot holders.
+fn tokens(name: &'static str, target: f64, hot_percent: u64, hot: u64) -> Case {
     let token = Address::repeat_byte(0x70);
     let mut view = Flat::default();
     view.contract(token, TOKEN);
     let recipient = |index: u64| match index * 37 % 100 < hot_percent {
-        true => party("hot", index * 7 % HOT),
+        true => party("hot", index * 7 % hot),
         false => party("recipient", index),
     };
     for index in 0..TRANSACTIONS {
@@ -218,10 +218,11 @@ fn swaps(name: &'static str, target: f64, exchanges: u64) -> Case {
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         transfers(),
-        tokens("10,000 token transfers, no conflict", 1.8, 0),
+        tokens("10,000 token transfers, no conflict", 1.8, 0, HOT),
         swaps("2,000 swaps on 500 exchanges", 1.9, 500),
-        tokens("10,000 token transfers, half to 16 accounts", 1.5, 50),
-        tokens("10,000 token transfers, 80 % to 16 accounts", 1.2, 80),
+        tokens("10,000 token transfers, half to 16 accounts", 1.5, 50, HOT),
+        tokens("10,000 token transfers, 80 % to 16 accounts", 1.2, 80, HOT),
         swaps("2,000 swaps on one exchange", 0.95, 1),
+        tokens("10,000 token transfers to one account, a single chain", 0.95, 100, 1),
     ]
 }

@@ -24,7 +24,10 @@ use std::{
 };
 
 use blocks::Case;
-use execlayer_exec::{BlockOutcome, Executor, Mode, Parallel, execute, parallel::Report};
+use execlayer_exec::{
+    BlockOutcome, Executor, Mode, Parallel, execute,
+    parallel::{Report, conflicts},
+};
 use rustix::time::{ClockId, clock_gettime};
 
 const THREADS: usize = 2;
@@ -160,8 +163,13 @@ fn measure(case: &Case) {
     let (ours, theirs) = (sorted(&ours, |took| took.wall), sorted(&theirs, |took| took.wall));
     let each = |time: Duration| time.as_secs_f64() * 1e6 / case.transactions.len() as f64;
     let (our_bytes, their_bytes) = (peak(|| parallel(case, &executor)), peak(|| sequential(case)));
+    let bound = {
+        let (_, conflicts) =
+            conflicts(&case.rules, &case.env, &case.transactions, &[], &case.view).expect("a valid block");
+        conflicts.speedup(THREADS)
+    };
     eprintln!(
-        "{name}: µs per transaction p50 {:.3} p99 {:.3}, in sequence {:.3} and {:.3}; CPU over wall {:.2}; bytes {:.2} of sequential; {} units, largest {}, {} again, {} side by side; ms: {:.2} guessing, {:.2} working, {:.2} checking, {:.2} joining, {:.2} in all, {:.2} lost",
+        "{name}: at best {bound:.2}x by its gas; µs per transaction p50 {:.3} p99 {:.3}, in sequence {:.3} and {:.3}; CPU over wall {:.2}; bytes {:.2} of sequential; {} units, largest {}, {} again, {} side by side; ms: {:.2} guessing, {:.2} working, {:.2} checking, {:.2} joining, {:.2} in all, {:.2} lost",
         each(percentile(&ours, 0.5)),
         each(percentile(&ours, 0.99)),
         each(percentile(&theirs, 0.5)),

@@ -1,17 +1,17 @@
 //! What more workers would make of a block, by replaying it.
 //!
 //! Measured on one worker: what each transaction costs (the least of several runs), what must wait for what
-//! ([`conflicts`]), by how much keeping footprints makes a transaction dearer, and the part of the parallel executor's time
-//! in which no worker works. A block on n workers then takes
+//! ([`conflicts`]), by how much keeping footprints makes a transaction dearer, the guessing, which all workers share, and
+//! the rest of the parallel executor's time. A block on n workers then takes
 //!
 //! ```text
-//! T(n) = alone + dearer · schedule(n)
+//! T(n) = alone + guessing / n + dearer · schedule(n)
 //! ```
 //!
 //! where `schedule(n)` is the time of n workers of which an idle one always takes the first transaction that need not
 //! wait. The speed-up is the sequential executor's time over T(n). The model leaves out what grows with workers (memory
-//! bandwidth, wrong guesses) and that joining itself runs on several workers: it is a bound by the block, not a forecast of
-//! a machine.
+//! bandwidth, comparisons, wrong guesses) and that most of the joining itself runs on several workers: it is a bound by
+//! the block, not a forecast of a machine.
 
 use std::{fmt::Write, time::Duration};
 
@@ -59,9 +59,10 @@ pub(crate) fn curve(case: &Case) -> Curve {
     let executor = learned(case, Parallel::On, 1);
     let runs: Vec<Report> = (0..ROUNDS).map(|_| parallel(case, &executor).1).collect();
     let least = |of: fn(&Report) -> Duration| runs.iter().map(of).min().expect("some runs").as_nanos() as f64;
-    let alone = least(|report| report.time - report.time_working);
+    let guessing = least(|report| report.time_guessing);
+    let alone = least(|report| report.time - report.time_working - report.time_guessing);
     let dearer = least(|report| report.time_working) / costs.iter().sum::<u64>() as f64;
-    let time = |workers| alone + dearer * conflicts.time_at(workers, &costs) as f64;
+    let time = |workers| alone + guessing / workers as f64 + dearer * conflicts.time_at(workers, &costs) as f64;
     Curve { name: case.name, speedups: WORKERS.map(|workers| whole / time(workers)) }
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn table(curves: &[Curve]) {
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 360.0;
-const COLOURS: [&str; 6] = ["#0072b2", "#009e73", "#cc79a7", "#e69f00", "#d55e00", "#555555"];
+const COLOURS: [&str; 7] = ["#56b4e9", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#d55e00", "#555555"];
 
 /// The curves as SVG, both axes in powers of two.
 pub(crate) fn plot(curves: &[Curve]) -> String {

@@ -11,10 +11,10 @@ use std::{
     },
 };
 
-use rayon::{BroadcastContext, ThreadPool, ThreadPoolBuilder, Yield, prelude::*};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield, prelude::*};
 use state::Each;
 
-/// How often an idle worker looks for work before it falls asleep: for some hundred microseconds.
+/// How often an idle worker looks for work before it falls asleep: for a millisecond or two.
 const LOOKS: usize = 1 << 12;
 
 /// Of these, after how many it offers its core to others each time.
@@ -44,28 +44,37 @@ impl Crew {
         Some(Self { pool })
     }
 
-    /// One of the workers does `work`, and the others what it gives them, wide awake until it is done.
+    /// One of the workers does `work`, and the others what it gives them, wide awake until it is done. Who is late is not
+    /// waited for.
     pub(super) fn lead<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let done = AtomicBool::new(false);
         let led = || {
-            let leader = rayon::current_thread_index();
-            rayon::in_place_scope(|scope| {
-                scope.spawn_broadcast(|_, context: BroadcastContext<'_>| {
+            let done = Done(Arc::default());
+            // Where there are more workers than cores, one that looks for work is in the way of those that have some.
+            if std::thread::available_parallelism().is_ok_and(|cores| self.workers() <= cores.get()) {
+                let (leader, done) = (rayon::current_thread_index(), Arc::clone(&done.0));
+                rayon::spawn_broadcast(move |context| {
                     if Some(context.index()) != leader {
                         stand_by(&done);
                     }
                 });
-                let result = work();
-                done.store(true, Ordering::Relaxed);
-                result
-            })
+            }
+            work()
         };
         self.pool.install(led)
     }
 
-    /// Every worker does this.
+    /// Does this for each number of a worker, side by side as far as there are workers at hand.
     pub(super) fn all<T: Send>(&self, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-        self.pool.broadcast(|context| work(context.index()))
+        self.pool.install(|| (0..self.workers()).into_par_iter().with_max_len(1).map(&work).collect())
+    }
+}
+
+/// Says so when it goes, come what may.
+struct Done(Arc<AtomicBool>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

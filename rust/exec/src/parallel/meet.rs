@@ -88,6 +88,13 @@ impl Table {
         !self.overflown.load(Ordering::Relaxed)
     }
 
+    /// Looks at where these things belong: one look need not wait for the memory that another asked for, as naming them
+    /// one by one would.
+    pub(super) fn foresee(&self, things: &[(u64, u32)]) {
+        let first = |(thing, _): &(u64, u32)| self.cells[(thing >> self.shift) as usize].load(Ordering::Relaxed);
+        std::hint::black_box(things.iter().map(first).fold(0, u64::wrapping_add));
+    }
+
     /// Says that `who` named a thing, and learns who did before, if somebody did.
     pub(super) fn meet(&self, thing: u64, who: u32) -> Option<u32> {
         let named = thing << WHO_BITS;

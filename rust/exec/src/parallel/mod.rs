@@ -20,6 +20,7 @@ mod crew;
 mod meet;
 mod report;
 mod run;
+mod told;
 mod units;
 mod verify;
 
@@ -32,12 +33,13 @@ use alloy_primitives::map::B256HashSet;
 use evm::{BlockEnv, Rules};
 use rayon::prelude::*;
 use state::{Changes, StateDiff, View};
-use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal};
+use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal, eip7928::BlockAccessList};
 
 pub use conflicts::{Conflicts, HotPlace, conflicts};
 use crew::Crew;
 pub use report::{Report, Totals};
 use run::{Done, Work};
+pub use told::access_list_of;
 use units::{Hints, Units};
 pub use verify::Difference;
 
@@ -78,6 +80,8 @@ pub struct Executor {
     conflicts: Mutex<f64>,
     /// See [`Executor::shuffled`].
     shuffle: Option<u64>,
+    /// See [`Executor::told`].
+    told: Option<BlockAccessList>,
 }
 
 impl Default for Executor {
@@ -99,6 +103,7 @@ impl Executor {
             hints: Mutex::default(),
             conflicts: Mutex::default(),
             shuffle: None,
+            told: None,
         }
     }
 
@@ -118,6 +123,13 @@ impl Executor {
     /// after wrong guesses.
     pub fn shuffled(threads: usize, seed: u64) -> Self {
         Self { shuffle: Some(seed), ..Self::new(Parallel::On, Some(threads)) }
+    }
+
+    /// What the transactions of the block that it will execute write, as a block access list says (EIP-7928). A list that
+    /// is wrong makes the block slower and its outcome no other.
+    #[must_use]
+    pub fn told(self, list: BlockAccessList) -> Self {
+        Self { told: Some(list), ..self }
     }
 
     /// Another one with the same clock, which knows what this one has learned about contracts so far.
@@ -237,6 +249,9 @@ impl Executor {
     ) -> Result<(Units, bool), ExecError> {
         if self.shuffle.is_some() {
             return Ok((Units::apart(transactions.len()), true));
+        }
+        if let Some(list) = &self.told {
+            return Ok((told::units(list, transactions.len()), true));
         }
         let survey = self.hints().survey(transactions, &builder.env.beneficiary);
         if survey.know_little() {
@@ -371,10 +386,12 @@ fn joined(
     let mut whose = vec![0u16; work.transactions.len()];
     let mut overlays = Vec::with_capacity(workers.len());
     let mut outcomes = Vec::with_capacity(workers.len());
+    let mut orders = Vec::with_capacity(workers.len());
     for (worker, done) in (0..).zip(workers) {
         done.transactions.iter().for_each(|number| whose[*number as usize] = worker);
         outcomes.push(done.outcomes);
         overlays.push((done.overlay, done.footprints));
+        orders.push(done.order);
     }
     let receipts = || {
         outcome.receipts.reserve_exact(whose.len());
@@ -387,7 +404,8 @@ fn joined(
         Some(outcome)
     };
     let (outcome, diff) = rayon::join(receipts, || {
-        let changes: Vec<Changes<'_>> = overlays.par_iter_mut().map(|(overlay, _)| overlay.changes()).collect();
+        let both = overlays.iter_mut().zip(&orders);
+        let changes: Vec<Changes<'_>> = both.map(|((overlay, _), order)| overlay.changes(order)).collect();
         StateDiff::beside(&changes, crew)
     });
     overlays.into_par_iter().zip(outcomes).for_each(|((mut overlay, footprints), outcomes)| {
@@ -413,6 +431,7 @@ impl Done<'_> {
     fn retract(&mut self, marks: &[bool]) {
         if marks.contains(&true) {
             self.overlay.retract(&mut self.footprints, marks);
+            self.order = self.overlay.in_order();
             let mut kept = marks.iter().map(|mark| !mark);
             self.transactions.retain(|_| kept.next() == Some(true));
             let mut kept = marks.iter().map(|mark| !mark);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use evm::{BlockEnv, Rules, precompiles, transact};
-use state::{Each, Footprints, Overlay, Presence, View};
+use state::{Each, Footprints, InOrder, Overlay, Presence, View};
 use types::{Recovered, TxKind};
 
 use super::{crew::Crew, units::Units};
@@ -34,6 +34,8 @@ const NOBODY: u32 = u32::MAX;
 pub(super) struct Done<'a> {
     pub(super) overlay: Overlay<'a>,
     pub(super) footprints: Footprints,
+    /// What it changed, as long as nothing is taken back.
+    pub(super) order: InOrder,
     /// What of the state the overlay knows, whatever was taken back.
     pub(super) presence: Presence,
     /// Which transactions, ascending; the overlay's footprints have the same order.
@@ -126,7 +128,8 @@ impl<'a> Work<'a> {
             true => Default::default(),
             false => (overlay.take_footprints(), overlay.presence(self.transactions.len())),
         };
-        Ok(Done { overlay, footprints, presence, transactions, outcomes })
+        let order = overlay.in_order();
+        Ok(Done { overlay, footprints, order, presence, transactions, outcomes })
     }
 }
 

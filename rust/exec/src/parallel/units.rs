@@ -228,12 +228,9 @@ impl Hints {
         let shares = || (0..).step_by(TOGETHER).zip(transactions.chunks(TOGETHER)).collect::<Vec<(u32, _)>>();
         shares().into_par_iter().for_each(|(first, transactions)| {
             let mut known: (Function, [Pattern; 2]) = Default::default();
+            let mut things = Vec::with_capacity(4 * TOGETHER);
             for (index, tx) in (first..).zip(transactions) {
-                let join = |thing: u64| {
-                    if let Some(before) = table.meet(thing, index) {
-                        sets.join(before, index);
-                    }
-                };
+                let mut join = |thing: u64| things.push((thing, index));
                 join(key(&tx.sender, None));
                 for step in payload_moves(tx) {
                     join(asset_key(&step.asset, &tx.sender));
@@ -259,6 +256,12 @@ impl Hints {
                 }
                 if joins(LISTED) {
                     listed(tx).for_each(|(account, slot)| join(slot_key(&account, &slot)));
+                }
+            }
+            table.foresee(&things);
+            for (thing, index) in things {
+                if let Some(before) = table.meet(thing, index) {
+                    sets.join(before, index);
                 }
             }
         });

@@ -1,5 +1,7 @@
 //! What came of it: the diff of one transaction, read off the journal, and of everything, read off the arenas.
 
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet};
+
 use alloy_primitives::map::HashMap;
 use types::{Address, B256, Bytes, U256};
 
@@ -43,30 +45,31 @@ impl Overlay<'_> {
 
     /// What everything since the overlay stood over its view has changed.
     pub fn diff(&self) -> StateDiff {
-        StateDiff::beside(&[self.changes()], &InSequence)
+        StateDiff::beside(&[self.changes(&self.in_order())], &InSequence)
     }
 
-    /// The same, found but not yet copied.
-    pub fn changes(&self) -> Changes<'_> {
-        // Numbers sort several times faster than addresses found by index: the first twelve bytes stand in front of the
-        // index. That is the whole order unless somebody has ground out addresses alike in twelve bytes.
-        let rank = |index: &u32| {
-            let mut bytes = [0; 16];
-            bytes[..12].copy_from_slice(&self.accounts[*index as usize].address[..12]);
-            bytes[12..].copy_from_slice(&index.to_be_bytes());
-            u128::from_be_bytes(bytes)
-        };
+    /// What has changed, put in order: the first part of a diff, which needs nobody else's.
+    pub fn in_order(&self) -> InOrder {
         let changed = |index: &&u32| {
             let entry = &self.accounts[**index as usize];
             entry.initial != entry.current || self.own_slots(**index).any(|slot| self.slots[slot as usize].is_changed())
         };
-        let mut order: Vec<u128> = Vec::with_capacity(self.changed.len());
-        order.extend(self.changed.iter().filter(changed).map(rank));
-        order.sort_unstable();
-        let address = |rank: &u128| self.accounts[*rank as u32 as usize].address;
-        if order.windows(2).any(|pair| pair[0] >> 32 == pair[1] >> 32) {
-            order.sort_unstable_by_key(address);
-        }
+        let address = |index: u32| self.accounts[index as usize].address;
+        let accounts = ranked(
+            self.changed.iter().filter(changed).copied(),
+            |index| u128::from_be_bytes(*address(index).first_chunk().expect("twenty bytes")),
+            address,
+        );
+        let many =
+            accounts.iter().map(|rank| *rank as u32).filter(|account| self.own_slots(*account).nth(MANY).is_some());
+        let mut slots: Vec<(u32, Vec<u128>)> =
+            many.map(|account| (account, slots_in_order(&self.accounts, &self.slots, account))).collect();
+        slots.sort_unstable_by_key(|(account, _)| *account);
+        InOrder { accounts, slots }
+    }
+
+    /// The same, to be copied with others'.
+    pub fn changes<'o>(&'o self, order: &'o InOrder) -> Changes<'o> {
         Changes { accounts: &self.accounts, slots: &self.slots, codes: &self.codes, order }
     }
 
@@ -82,13 +85,58 @@ impl SlotEntry {
     }
 }
 
+/// An account with more slots than these is the work of several threads.
+const MANY: usize = 64;
+
+/// What an overlay has changed, in order. Numbers sort several times faster than keys found by index, so the first twelve
+/// bytes of each key stand in front of the index: a rank.
+#[derive(Debug, Default)]
+pub struct InOrder {
+    /// Ranks of the changed accounts.
+    accounts: Vec<u128>,
+    /// Of accounts with many slots, by index: the ranks of those that changed.
+    slots: Vec<(u32, Vec<u128>)>,
+}
+
+/// The ranks of these, ascending by their keys. `head` is the key's beginning.
+fn ranked<K: Ord>(indices: impl Iterator<Item = u32>, head: impl Fn(u32) -> u128, key: impl Fn(u32) -> K) -> Vec<u128> {
+    let mut ranks: Vec<u128> = Vec::with_capacity(indices.size_hint().1.unwrap_or(0));
+    ranks.extend(indices.map(|index| head(index) >> 32 << 32 | u128::from(index)));
+    ranks.sort_unstable();
+    // The whole order, unless somebody has ground out keys that begin alike.
+    if ranks.windows(2).any(|pair| pair[0] >> 32 == pair[1] >> 32) {
+        ranks.sort_unstable_by_key(|rank| key(*rank as u32));
+    }
+    ranks
+}
+
+/// Whichever key is less, found by index only where their ranks begin alike.
+fn by_rank<K: Ord>(one: (u128, impl FnOnce() -> K), two: (u128, impl FnOnce() -> K)) -> Ordering {
+    (one.0 >> 32).cmp(&(two.0 >> 32)).then_with(|| one.1().cmp(&two.1()))
+}
+
+/// Ranks of the account's slots that changed.
+fn slots_in_order(accounts: &[AccountEntry], slots: &[SlotEntry], account: u32) -> Vec<u128> {
+    let key = |slot: u32| slots[slot as usize].key;
+    let first = accounts[account as usize].first_slot;
+    let own = std::iter::successors((first != NO_SLOT).then_some(first), |slot| {
+        let next = slots[*slot as usize].next;
+        (next != NO_SLOT).then_some(next)
+    });
+    let head = |slot: u32| {
+        let [.., third, fourth] = *key(slot).as_limbs();
+        u128::from(fourth) << 64 | u128::from(third)
+    };
+    ranked(own.filter(|slot| slots[*slot as usize].is_changed()), head, key)
+}
+
 /// What an overlay has changed, to be copied by any thread.
+#[derive(Clone, Copy)]
 pub struct Changes<'o> {
     accounts: &'o [AccountEntry],
     slots: &'o [SlotEntry],
     codes: &'o Codes,
-    /// The changed accounts, ascending by address, each behind the first bytes of its address.
-    order: Vec<u128>,
+    order: &'o InOrder,
 }
 
 /// A changed account among those of several overlays: whose, and which of that one's.
@@ -125,23 +173,46 @@ impl Changes<'_> {
         &self.accounts[account as usize].address
     }
 
+    /// The account at this address, if it changed.
+    fn find(&self, address: &Address) -> Option<u32> {
+        let accounts = &self.order.accounts;
+        let index = accounts.binary_search_by(|rank| self.address(*rank as u32).cmp(address)).ok()?;
+        Some(accounts[index] as u32)
+    }
+
+    /// The account's change; of those that have many slots without them.
     fn account(&self, account: u32) -> AccountDiff {
         let entry = &self.accounts[account as usize];
+        let (before, after) = (self.codes.account(&entry.initial), self.codes.account(&entry.current));
         let mut slots = Vec::new();
-        let mut next = entry.first_slot;
-        while next != NO_SLOT {
-            let slot = &self.slots[next as usize];
-            if slot.is_changed() {
-                slots.push(SlotDiff { key: slot.key, before: slot.initial, after: slot.current });
+        if self.many(account).is_none() {
+            let mut next = entry.first_slot;
+            while next != NO_SLOT {
+                let slot = &self.slots[next as usize];
+                if slot.is_changed() {
+                    slots.push(self.slot(next));
+                }
+                next = slot.next;
             }
-            next = slot.next;
+            slots.sort_unstable_by_key(|slot| slot.key);
         }
-        slots.sort_unstable_by_key(|slot| slot.key);
-        AccountDiff { before: self.codes.account(&entry.initial), after: self.codes.account(&entry.current), slots }
+        AccountDiff { before, after, slots }
+    }
+
+    fn slot(&self, slot: u32) -> SlotDiff {
+        let slot = &self.slots[slot as usize];
+        SlotDiff { key: slot.key, before: slot.initial, after: slot.current }
+    }
+
+    /// The ranks of its changed slots, if it has many.
+    fn many(&self, account: u32) -> Option<&[u128]> {
+        let slots = &self.order.slots;
+        let index = slots.binary_search_by_key(&account, |(account, _)| *account).ok()?;
+        Some(&slots[index].1)
     }
 
     fn news(&self) -> impl Iterator<Item = (B256, Bytes)> {
-        let order = if self.codes.any_set() { &self.order[..] } else { &[] };
+        let order = if self.codes.any_set() { &self.order.accounts[..] } else { &[] };
         let entries = order.iter().map(|rank| &self.accounts[*rank as u32 as usize]);
         entries.filter_map(|entry| self.codes.news(&entry.initial, &entry.current))
     }
@@ -163,11 +234,44 @@ impl StateDiff {
             let others = followers.get(&(changed.overlay, changed.account)).into_iter().flatten();
             (address, others.fold(own(changed), |sum, other| sum.beside(own(other))))
         };
-        let accounts = each.each(&firsts, account);
+        let mut accounts = each.each(&firsts, account);
+        for address in with_many_slots(all) {
+            let index = accounts.binary_search_by_key(&address, |(address, _)| *address).expect("it has changed");
+            let slots = slots_in_line(all, &address);
+            accounts[index].1.slots = each.each(&slots, |(overlay, rank)| all[*overlay as usize].slot(*rank as u32));
+        }
         let mut codes: Vec<(B256, Bytes)> = all.iter().flat_map(Changes::news).collect();
         codes.sort_unstable_by_key(|(hash, _)| *hash);
         codes.dedup_by_key(|(hash, _)| *hash);
         Self { accounts, codes }
+    }
+}
+
+/// Whose slots are many, in any of the overlays.
+fn with_many_slots(all: &[Changes<'_>]) -> BTreeSet<Address> {
+    all.iter().flat_map(|changes| changes.order.slots.iter().map(|(account, _)| *changes.address(*account))).collect()
+}
+
+/// The account's changed slots in all overlays, ascending by key; no two changed the same one.
+fn slots_in_line(all: &[Changes<'_>], address: &Address) -> Vec<(u32, u128)> {
+    let mut lists: Vec<(u32, Cow<'_, [u128]>)> = Vec::with_capacity(all.len());
+    for (overlay, changes) in (0..).zip(all) {
+        if let Some(account) = changes.find(address) {
+            let ranks = changes.many(account).map(Cow::Borrowed);
+            let few = || Cow::Owned(slots_in_order(changes.accounts, changes.slots, account));
+            lists.push((overlay, ranks.unwrap_or_else(few)));
+        }
+    }
+    let key = |(overlay, rank): (u32, u128)| all[overlay as usize].slots[rank as u32 as usize].key;
+    let mut line: Vec<(u32, u128)> = Vec::with_capacity(lists.iter().map(|(_, ranks)| ranks.len()).sum());
+    let mut rest: Vec<(u32, &[u128])> = lists.iter().map(|(overlay, ranks)| (*overlay, &ranks[..])).collect();
+    loop {
+        let heads =
+            rest.iter().enumerate().filter_map(|(list, (overlay, ranks))| Some((list, (*overlay, *ranks.first()?))));
+        let least = heads.min_by(|(_, one), (_, two)| by_rank((one.1, || key(*one)), (two.1, || key(*two))));
+        let Some((list, slot)) = least else { return line };
+        rest[list].1 = &rest[list].1[1..];
+        line.push(slot);
     }
 }
 
@@ -176,8 +280,8 @@ type Share<'c> = Vec<&'c [u128]>;
 
 /// So many of them, alike in size if addresses are spread alike in all overlays.
 fn shares<'c>(all: &'c [Changes<'_>], count: usize) -> Vec<Share<'c>> {
-    let mut rest: Share<'_> = all.iter().map(|changes| &changes.order[..]).collect();
-    let most = all.iter().map(|changes| &changes.order[..]).max_by_key(|order| order.len()).unwrap_or_default();
+    let mut rest: Share<'_> = all.iter().map(|changes| &changes.order.accounts[..]).collect();
+    let most = rest.iter().copied().max_by_key(|order| order.len()).unwrap_or_default();
     let mut shares = Vec::with_capacity(count);
     for index in 1..count {
         let Some(bound) = most.get(most.len() * index / count).map(|rank| rank >> 32) else { break };
@@ -208,9 +312,8 @@ fn in_line(all: &[Changes<'_>], share: &Share<'_>) -> (Vec<Changed>, Followers) 
     loop {
         let heads =
             (0..).zip(&rest).filter_map(|(overlay, order)| order.first().map(|rank| (*rank, changed(overlay, rank))));
-        let least = heads.min_by(|(one, first), (two, second)| {
-            (one >> 32).cmp(&(two >> 32)).then_with(|| address(first).cmp(address(second)))
-        });
+        let least =
+            heads.min_by(|(one, first), (two, second)| by_rank((*one, || address(first)), (*two, || address(second))));
         let Some((_, changed)) = least else { return (firsts, followers) };
         let order = &mut rest[changed.overlay as usize];
         *order = &order[1..];

@@ -27,7 +27,7 @@ use footprint::Tracking;
 use held::{Codes, Held};
 use journal::Undo;
 
-pub use diff::{Changes, Each, InSequence};
+pub use diff::{Changes, Each, InOrder, InSequence};
 pub use footprint::{Clash, Footprint, Footprints, Place, Presence, Touch, Touched};
 pub use journal::EmptyAccounts;
 
