@@ -52,8 +52,9 @@ def other(settings: OrderSettings, **tables: dict[str, Any]) -> OrderSettings:
     return OrderSettings.model_validate({**tree, **{name: {**tree[name], **table} for name, table in tables.items()}})
 
 
-async def test_limits_are_reloaded_under_an_order_that_is_out(desk: Desk) -> None:
-    settings = desk.settings()
+@pytest.mark.parametrize("presim", ["off", "always"])
+async def test_limits_are_reloaded_under_an_order_that_is_out(desk: Desk, presim: str) -> None:
+    settings = desk.settings(execution_engine={"presim": presim})
     async with desk.running(settings) as engine:
         first = await desk.signal()
         order = await submitted(desk, engine, "in_pool", first)
