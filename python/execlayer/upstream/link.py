@@ -8,6 +8,7 @@ not yet written goes back to the client, which sends it on another.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,10 @@ COALESCED_MAX = 32
 """Requests in one write."""
 
 RECEIVE_BYTES = 65_536
+
+LARGE_BYTES = 32 * 1024
+_REPLY = re.compile(rb'\s*\{\s*"jsonrpc"\s*:\s*"2.0"\s*,\s*"id"\s*:\s*(\d{1,19})\s*,\s*"result"')
+"""How nodes begin the reply to one request."""
 
 
 @dataclass(slots=True, eq=False)
@@ -275,6 +280,14 @@ class Link:
                 raise Broken("a reply that nothing was asked for")
             self._sent.popleft().finish(answer)
             return
+        # Megabytes are read by whoever asked for them, where their beginning says who that is: a block's receipts must
+        # not keep everybody else waiting.
+        if len(answer.body) > LARGE_BYTES and (begin := _REPLY.match(answer.body)):
+            exchange = self._by_id.get(int(begin[1]))
+            if exchange is not None and len(exchange.ids) == 1:
+                self._forget(exchange)
+                exchange.finish(answer)
+                return
         messages = read(answer.body)
         if isinstance(messages[0], Notice):
             for notice in messages:

@@ -27,7 +27,7 @@ from execlayer.upstream.errors import (
     SubscriptionLost,
     UpstreamError,
 )
-from execlayer.upstream.link import COALESCED_MAX
+from execlayer.upstream.link import COALESCED_MAX, LARGE_BYTES
 from execlayer.upstream.messages import write
 
 from .conftest import OpenClient
@@ -43,6 +43,36 @@ async def test_calls_and_batches_are_answered_over_every_transport(open_client: 
     first, refused, last = await client.batch([("echo", (1,)), ("nothing", ()), ("eth_blockNumber", ())])
     assert (first, last) == ([1], "0x10")
     assert isinstance(refused, CallRefused) and (refused.code, refused.sent) == (-32601, True)
+
+
+@pytest.mark.parametrize("url", TRANSPORTS)
+async def test_large_replies_come_to_who_asked_whatever_their_order(
+    open_client: OpenClient, node: FakeNode, url: str
+) -> None:
+    go = trio.Event()
+
+    async def slow(size: int) -> str:
+        await go.wait()
+        return "a" * size
+
+    async def quick(size: int) -> str:
+        go.set()
+        return "b" * size
+
+    node.methods |= {"slow": slow, "quick": quick}
+    client = await open_client(url)
+    size = 2 * LARGE_BYTES
+    answers: dict[str, str] = {}
+
+    async def ask(method: str) -> None:
+        answers[method] = await client.call(method, size)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, "slow")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, "quick")
+    assert answers == {"slow": "a" * size, "quick": "b" * size}
+    assert client.waiting == 0
 
 
 @pytest.mark.parametrize("url", TRANSPORTS)
