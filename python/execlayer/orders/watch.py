@@ -32,6 +32,9 @@ AGAIN_SECONDS = 0.25
 ABSENT_BLOCKS = 3
 """So many heads in a row nobody has to show a transaction before it counts as gone."""
 
+TOLD_AT_ONCE = 16
+"""Accounts that the core hears of before others have their turn."""
+
 QUESTIONS_MAX = 64
 """Questions under way; more wait."""
 
@@ -136,6 +139,8 @@ class Watch:
             return False
         for place, sender in enumerate(senders):
             self._told.account(sender, values[2 * place], values[2 * place + 1], (head.number, head.hash))
+            if place % TOLD_AT_ONCE == TOLD_AT_ONCE - 1:
+                await trio.lowlevel.checkpoint()
         if len(senders) == len(self._senders):
             self.known.set()
         return True
