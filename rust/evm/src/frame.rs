@@ -130,14 +130,6 @@ pub struct Machine<'a, 'v> {
     pub tracer: Option<&'a mut dyn Tracer>,
 }
 
-/// A message on its way from an operation to [`run`], and where its answer goes.
-pub(crate) struct Pending {
-    pub(crate) message: Message,
-    pub(crate) parties: Parties,
-    /// Offset and size in the asking frame's memory.
-    pub(crate) output: (usize, usize),
-}
-
 /// Whom a message is about, found already.
 pub(crate) struct Parties {
     pub(crate) caller: AccountId,
@@ -156,11 +148,14 @@ pub(crate) struct Frame {
     pub(crate) message: Message,
     /// The target's account.
     pub(crate) account: AccountId,
+    /// The account of whoever asks.
+    caller: AccountId,
     /// What the last call returned.
     pub(crate) returned: Bytes,
     /// What this frame returns.
     pub(crate) output: Bytes,
-    pub(crate) pending: Option<Pending>,
+    /// What this frame asks for.
+    pending: Option<Box<Frame>>,
     /// Follows the analysed form of the code, at `step`; else the plain loop runs, at `pc`.
     pub(crate) analysed: bool,
     pub(crate) step: usize,
@@ -168,10 +163,11 @@ pub(crate) struct Frame {
     pub(crate) exit: Option<Exit>,
     /// With less gas than this, the next jump looks whether to stop.
     check_below: u64,
-    /// Where the answer goes that this frame waits for.
+    /// Where the answer goes that this frame waits for: offset and size in its memory.
     waiting: (usize, usize),
     pub(crate) depth: usize,
-    checkpoint: Checkpoint,
+    /// Since it began.
+    checkpoint: Option<Checkpoint>,
 }
 
 /// What became of a message.
@@ -188,7 +184,7 @@ enum Opened {
 /// See [`Fault`]; the overlay is then in the middle of things, for the caller to abandon.
 pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResult, Fault> {
     let parties = machine.parties(&message)?;
-    let mut frame = match machine.open(message, parties, 0)? {
+    let mut frame = match machine.open(Frame::new(message, parties, 0))? {
         Opened::Ended(result) => return Ok(result),
         Opened::Running(frame) => frame,
     };
@@ -197,27 +193,26 @@ pub fn run(machine: &mut Machine<'_, '_>, message: Message) -> Result<FrameResul
     loop {
         let exit = interpreter::run(&mut frame, machine);
         if let Exit::Suspend = exit {
-            let Pending { message, parties, output } = frame.pending.take().expect("suspended for a message");
-            match machine.open(message, parties, frame.depth + 1)? {
-                Opened::Ended(result) => frame.resume(result, output),
-                Opened::Running(next) => {
-                    frame.waiting = output;
-                    callers.push(mem::replace(&mut frame, next));
-                }
+            let next = frame.pending.take().expect("suspended for a message");
+            match machine.open(next)? {
+                Opened::Ended(result) => frame.resume(result),
+                Opened::Running(next) => callers.push(mem::replace(&mut frame, next)),
             }
             continue;
         }
-        let depth = frame.depth;
-        let result = machine.close(frame, exit)?;
+        let result = machine.close(&mut frame, exit)?;
         if let Some(tracer) = &mut machine.tracer {
-            tracer.leave(&result, depth + 1);
+            tracer.leave(&result, frame.depth + 1);
         }
         match callers.pop() {
             Some(caller) => {
-                frame = caller;
-                frame.resume(result, frame.waiting);
+                spare::put_back(mem::replace(&mut frame, caller));
+                frame.resume(result);
             }
-            None => return Ok(result),
+            None => {
+                spare::put_back(frame);
+                return Ok(result);
+            }
         }
     }
 }
@@ -231,9 +226,11 @@ pub(crate) fn run_native(
     message: Message,
     function: impl FnOnce(&mut Frame, &mut Machine<'_, '_>) -> Flow,
 ) -> Result<FrameResult, Fault> {
-    let account = machine.overlay.load(&message.target)?;
-    let checkpoint = machine.overlay.checkpoint();
-    machine.native(message, account, 0, checkpoint, function)
+    let caller = machine.overlay.load(&message.caller)?;
+    let target = machine.overlay.load(&message.target)?;
+    let mut frame = Frame::new(message, Parties { caller, target, code: Code::none() }, 0);
+    frame.checkpoint = Some(machine.overlay.checkpoint());
+    machine.native(&mut frame, function)
 }
 
 impl FrameResult {
@@ -298,36 +295,37 @@ impl Machine<'_, '_> {
     }
 
     /// Begins a message, in the sight of whoever watches.
-    fn open(&mut self, message: Message, parties: Parties, depth: usize) -> Result<Opened, Fault> {
+    fn open(&mut self, mut frame: Box<Frame>) -> Result<Opened, Fault> {
         self.overlay.view().check().map_err(ViewError::from)?;
         if let Some(tracer) = &mut self.tracer {
-            tracer.enter(&message, depth + 1);
+            tracer.enter(&frame.message, frame.depth + 1);
         }
-        let opened = self.begin(message, parties, depth)?;
-        if let (Opened::Ended(result), Some(tracer)) = (&opened, &mut self.tracer) {
-            tracer.leave(result, depth + 1);
+        let Some(result) = self.begin(&mut frame)? else { return Ok(Opened::Running(frame)) };
+        if let Some(tracer) = &mut self.tracer {
+            tracer.leave(&result, frame.depth + 1);
         }
-        Ok(opened)
+        spare::put_back(frame);
+        Ok(Opened::Ended(result))
     }
 
-    /// Moves the message's value, asks a precompile, or makes the frame that will run it.
-    fn begin(&mut self, message: Message, parties: Parties, depth: usize) -> Result<Opened, Fault> {
-        let gas = message.gas;
+    /// Moves the message's value, and asks a precompile. None where the frame has to run.
+    fn begin(&mut self, frame: &mut Frame) -> Result<Option<FrameResult>, Fault> {
+        let Frame { gas, caller, account, depth, .. } = *frame;
+        let Message { kind, value, target, code_from, .. } = frame.message;
         if depth > DEPTH_LIMIT {
-            return Ok(Opened::Ended(FrameResult::halt(HaltReason::CallTooDeep, gas)));
+            return Ok(Some(FrameResult::halt(HaltReason::CallTooDeep, gas)));
         }
-        let (caller, account) = (parties.caller, parties.target);
-        let moves_value = matches!(message.kind, Kind::Call | Kind::CallCode | Kind::Create);
-        if moves_value && !message.value.is_zero() && self.overlay.balance(caller) < message.value {
-            return Ok(Opened::Ended(FrameResult::halt(HaltReason::InsufficientBalance, gas)));
+        let moves_value = matches!(kind, Kind::Call | Kind::CallCode | Kind::Create);
+        if moves_value && !value.is_zero() && self.overlay.balance(caller) < value {
+            return Ok(Some(FrameResult::halt(HaltReason::InsufficientBalance, gas)));
         }
-        if message.kind == Kind::Create {
-            return self.begin_creation(message, parties, depth);
+        if kind == Kind::Create {
+            return Ok(self.begin_creation(frame)?);
         }
         let checkpoint = self.overlay.checkpoint();
-        match message.kind {
-            Kind::Call if !message.value.is_zero() => {
-                self.overlay.transfer(caller, account, message.value);
+        match kind {
+            Kind::Call if !value.is_zero() => {
+                self.overlay.transfer(caller, account, value);
             }
             // A touch makes the account, or clears it where it is empty (EIP-161); one that is not needs none.
             Kind::Call | Kind::StaticCall if self.overlay.is_empty(account) => {
@@ -335,43 +333,38 @@ impl Machine<'_, '_> {
             }
             _ => {}
         }
-        if self.rules.own.assets && message.target == system::ASSETS && message.code_from == system::ASSETS {
-            return Ok(Opened::Ended(self.native(message, account, depth, checkpoint, assets::call)?));
+        if self.rules.own.assets && target == system::ASSETS && code_from == system::ASSETS {
+            frame.checkpoint = Some(checkpoint);
+            return self.native(frame, assets::call).map(Some);
         }
-        if let Some(answer) = precompiles::run(self.rules, &message.code_from, &message.input, gas)? {
+        if let Some(answer) = precompiles::run(self.rules, &code_from, &frame.message.input, gas)? {
             let reason = match answer {
                 Answer::Success { gas_used, output } => {
                     self.overlay.commit(checkpoint);
-                    return Ok(Opened::Ended(FrameResult::success(output, gas - gas_used)));
+                    return Ok(Some(FrameResult::success(output, gas - gas_used)));
                 }
                 Answer::OutOfGas => HaltReason::OutOfGas,
                 Answer::Failure => HaltReason::PrecompileFailed,
             };
             self.overlay.rollback(checkpoint);
-            return Ok(Opened::Ended(FrameResult::halt(reason, 0)));
+            return Ok(Some(FrameResult::halt(reason, 0)));
         }
-        let code = parties.code;
-        if code.bytes.is_empty() {
+        if frame.code.bytes.is_empty() {
             self.overlay.commit(checkpoint);
-            return Ok(Opened::Ended(FrameResult::success(Bytes::new(), gas)));
+            return Ok(Some(FrameResult::success(Bytes::new(), gas)));
         }
-        let analysed = self.tracer.is_none() && code.analyse(&self.rules.instructions);
-        let mut frame = Frame::new(message, code, account, depth, checkpoint);
-        frame.analysed = analysed;
-        Ok(Opened::Running(frame))
+        frame.checkpoint = Some(checkpoint);
+        frame.analysed = self.tracer.is_none() && frame.code.analyse(&self.rules.instructions);
+        Ok(None)
     }
 
-    /// Runs a function of ours in a frame of its own, and ends that.
+    /// Runs a function of ours in a frame that has its checkpoint, and ends that.
     fn native(
         &mut self,
-        message: Message,
-        account: AccountId,
-        depth: usize,
-        checkpoint: Checkpoint,
+        frame: &mut Frame,
         function: impl FnOnce(&mut Frame, &mut Self) -> Flow,
     ) -> Result<FrameResult, Fault> {
-        let mut frame = Frame::new(message, Arc::default(), account, depth, checkpoint);
-        let exit = match function(&mut frame, self) {
+        let exit = match function(frame, self) {
             Ok(()) => Exit::Return,
             Err(exit) => exit,
         };
@@ -379,49 +372,48 @@ impl Machine<'_, '_> {
     }
 
     /// Begins a creation. The creator's nonce has been counted up before, and stays so whatever happens.
-    fn begin_creation(&mut self, mut message: Message, parties: Parties, depth: usize) -> Result<Opened, Fault> {
-        let Parties { caller: creator, target: account, code } = parties;
+    fn begin_creation(&mut self, frame: &mut Frame) -> Result<Option<FrameResult>, ViewError> {
+        let Frame { caller: creator, account, .. } = *frame;
         if self.rules.has(Fork::Berlin) {
             self.overlay.warm(account);
         }
         // Storage alone is in the way, too (EIP-7610).
         if self.overlay.nonce(account) != 0 || self.overlay.has_code(account) || self.overlay.has_storage(account)? {
-            return Ok(Opened::Ended(FrameResult::halt(HaltReason::CreateCollision, 0)));
+            return Ok(Some(FrameResult::halt(HaltReason::CreateCollision, 0)));
         }
-        let checkpoint = self.overlay.checkpoint();
+        frame.checkpoint = Some(self.overlay.checkpoint());
         self.overlay.mark_created(account);
         let nonce = u64::from(self.rules.has(Fork::SpuriousDragon));
         self.overlay.set_nonce(account, nonce);
-        self.overlay.transfer(creator, account, message.value);
+        self.overlay.transfer(creator, account, frame.message.value);
         // A creation has no call data.
-        message.input = Bytes::new();
-        Ok(Opened::Running(Frame::new(message, code, account, depth, checkpoint)))
+        frame.message.input = Bytes::new();
+        Ok(None)
     }
 
     /// Ends a frame: keeps or undoes what it did.
-    fn close(&mut self, mut frame: Box<Frame>, exit: Exit) -> Result<FrameResult, Fault> {
+    fn close(&mut self, frame: &mut Frame, exit: Exit) -> Result<FrameResult, Fault> {
         let exit = match exit {
-            Exit::Return if frame.message.kind == Kind::Create => match self.deposit(&mut frame) {
+            Exit::Return if frame.message.kind == Kind::Create => match self.deposit(frame) {
                 Ok(()) => Exit::Return,
                 Err(exit) => exit,
             },
             exit => exit,
         };
-        let creates = frame.message.kind == Kind::Create;
-        spare::put_back(frame.stack, frame.memory);
+        let checkpoint = frame.checkpoint.take().expect("a frame that ends has begun");
+        let output = mem::take(&mut frame.output);
         Ok(match exit {
             Exit::Return => {
-                self.overlay.commit(frame.checkpoint);
-                let created = creates.then_some(frame.message.target);
-                FrameResult { created, ..FrameResult::success(frame.output, frame.gas) }
+                self.overlay.commit(checkpoint);
+                let created = (frame.message.kind == Kind::Create).then_some(frame.message.target);
+                FrameResult { created, ..FrameResult::success(output, frame.gas) }
             }
             Exit::Revert => {
-                self.overlay.rollback(frame.checkpoint);
-                let (output, gas_left) = (frame.output, frame.gas);
-                FrameResult { status: Status::Revert, output, gas_left, created: None }
+                self.overlay.rollback(checkpoint);
+                FrameResult { status: Status::Revert, output, gas_left: frame.gas, created: None }
             }
             Exit::Halt(reason) => {
-                self.overlay.rollback(frame.checkpoint);
+                self.overlay.rollback(checkpoint);
                 FrameResult::halt(reason, 0)
             }
             Exit::Fault(fault) => return Err(*fault),
@@ -450,17 +442,45 @@ impl Machine<'_, '_> {
 }
 
 impl Frame {
-    fn new(message: Message, code: Arc<Code>, account: AccountId, depth: usize, checkpoint: Checkpoint) -> Box<Self> {
-        let (stack, memory) = spare::take();
+    /// One that has yet to begin. It is written where it stays, word by word: a call is little more than the copies that
+    /// are made of it.
+    #[inline(always)]
+    fn new(message: Message, parties: Parties, depth: usize) -> Box<Self> {
+        let mut frame = spare::take().unwrap_or_else(|| Self::empty(parties.target));
+        let to = &mut frame.message;
+        (to.kind, to.is_static) = (message.kind, message.is_static);
+        (to.caller, to.target, to.code_from) = (message.caller, message.target, message.code_from);
+        (to.value, to.input, to.gas) = (message.value, message.input, message.gas);
+        (frame.caller, frame.account) = (parties.caller, parties.target);
+        frame.code = parties.code;
+        frame.gas = message.gas;
+        frame.check_below = message.gas.saturating_sub(GAS_BETWEEN_CHECKS);
+        frame.depth = depth;
+        frame
+    }
+
+    #[cold]
+    fn empty(account: AccountId) -> Box<Self> {
+        let message = Message {
+            kind: Kind::Call,
+            is_static: false,
+            caller: Address::ZERO,
+            target: Address::ZERO,
+            code_from: Address::ZERO,
+            value: U256::ZERO,
+            input: Bytes::new(),
+            gas: 0,
+        };
         Box::new(Self {
-            stack,
-            memory,
-            gas: message.gas,
-            check_below: message.gas.saturating_sub(GAS_BETWEEN_CHECKS),
+            stack: Stack::new(),
+            memory: Memory::default(),
+            gas: 0,
+            check_below: 0,
             pc: 0,
-            code,
+            code: Code::none(),
             message,
             account,
+            caller: account,
             returned: Bytes::new(),
             output: Bytes::new(),
             pending: None,
@@ -468,13 +488,38 @@ impl Frame {
             step: 0,
             exit: None,
             waiting: (0, 0),
-            depth,
-            checkpoint,
+            depth: 0,
+            checkpoint: None,
         })
     }
 
+    /// As [`Frame::empty`] makes it, with the room that it has taken and the code that it ran: the next message brings
+    /// its own.
+    fn clear(&mut self) {
+        self.stack.clear();
+        self.memory.clear();
+        self.pc = 0;
+        self.message.input = Bytes::new();
+        self.returned = Bytes::new();
+        self.output = Bytes::new();
+        self.pending = None;
+        self.analysed = false;
+        self.step = 0;
+        self.exit = None;
+        self.checkpoint = None;
+    }
+
+    /// Waits for another message, whose answer goes to the place in memory.
+    #[inline(always)]
+    pub(crate) fn wait_for(&mut self, message: Message, parties: Parties, answer: (usize, usize)) -> Flow {
+        self.waiting = answer;
+        self.pending = Some(Self::new(message, parties, self.depth + 1));
+        Err(Exit::Suspend)
+    }
+
     /// Goes on with the answer to what this frame waited for.
-    fn resume(&mut self, result: FrameResult, (offset, size): (usize, usize)) {
+    fn resume(&mut self, result: FrameResult) {
+        let (offset, size) = self.waiting;
         self.gas += result.gas_left;
         let succeeded = result.status == Status::Success;
         self.stack.push(match result.created {
@@ -560,12 +605,13 @@ impl Frame {
     }
 }
 
-/// Stacks and memories of frames that ended, for the thread's next ones: a stack is 32 KiB, and clearing one for each
-/// call costs more than most calls do.
+/// Frames that ended, for the thread's next ones: a stack is 32 KiB, and clearing one for each call costs more than most
+/// calls do.
+#[expect(clippy::vec_box, reason = "a frame stays where it is: it is not moved in and out")]
 mod spare {
     use std::cell::RefCell;
 
-    use super::{Memory, Stack};
+    use super::Frame;
 
     /// Kept per thread: 2 MiB of stacks. Deeper calls than that are rare, and make their own.
     const FRAMES: usize = 64;
@@ -574,19 +620,21 @@ mod spare {
     const MEMORY_BYTES: usize = 1 << 20;
 
     thread_local! {
-        static SPARE: RefCell<Vec<(Stack, Memory)>> = const { RefCell::new(Vec::new()) };
+        static SPARE: RefCell<Vec<Box<Frame>>> = const { RefCell::new(Vec::new()) };
     }
 
-    pub(super) fn take() -> (Stack, Memory) {
-        SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| (Stack::new(), Memory::default()))
+    pub(super) fn take() -> Option<Box<Frame>> {
+        SPARE.with_borrow_mut(Vec::pop)
     }
 
-    pub(super) fn put_back(mut stack: Stack, mut memory: Memory) {
+    pub(super) fn put_back(mut frame: Box<Frame>) {
+        if frame.memory.capacity() > MEMORY_BYTES {
+            return;
+        }
+        frame.clear();
         SPARE.with_borrow_mut(|spare| {
-            if spare.len() < FRAMES && memory.capacity() <= MEMORY_BYTES {
-                stack.clear();
-                memory.clear();
-                spare.push((stack, memory));
+            if spare.len() < FRAMES {
+                spare.push(frame);
             }
         });
     }

@@ -103,6 +103,7 @@ impl BlockOutcome {
     }
 
     /// Takes in what the next transaction did; its logs move into the receipt.
+    #[inline]
     pub(crate) fn add(&mut self, rules: &Rules, transaction: &Recovered, executed: &mut Executed) {
         self.gas_used += executed.gas_used;
         self.blob_gas_used += executed.blob_gas_used;
@@ -284,7 +285,7 @@ impl<'a> BlockBuilder<'a> {
         for transactions in transactions.chunks(AHEAD) {
             foresee(&mut self.overlay, &mut self.parties, transactions);
             for transaction in transactions {
-                self.push(transaction)?;
+                self.add(transaction, None, |_| true)?;
             }
         }
         Ok(())
@@ -311,6 +312,7 @@ impl<'a> BlockBuilder<'a> {
         self.add(transaction, None, accept)
     }
 
+    #[inline]
     fn add(
         &mut self,
         transaction: &Recovered,

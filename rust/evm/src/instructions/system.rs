@@ -9,7 +9,7 @@ use types::{Address, Bytes, U256, keccak256};
 
 use crate::{
     analysis::Code,
-    frame::{Frame, Kind, Machine, Message, Parties, Pending},
+    frame::{Frame, Kind, Machine, Message, Parties},
     interpreter::{Exit, Flow, HaltReason, length},
     spec::Fork,
 };
@@ -93,8 +93,7 @@ fn enter(frame: &mut Frame, machine: &mut Machine<'_, '_>, kind: Kind, requested
     };
     let target = if message.target == to { code_account } else { frame.account };
     let parties = Parties { caller: frame.account, target, code };
-    frame.pending = Some(Pending { message, parties, output: (output_offset, output_size) });
-    Err(Exit::Suspend)
+    frame.wait_for(message, parties, (output_offset, output_size))
 }
 
 pub(super) fn create(frame: &mut Frame, machine: &mut Machine<'_, '_>) -> Flow {
@@ -155,8 +154,7 @@ fn found(
     };
     let target = machine.overlay.load(&target)?;
     let parties = Parties { caller: frame.account, target, code: Arc::new(Code::new(code)) };
-    frame.pending = Some(Pending { message, parties, output: (0, 0) });
-    Err(Exit::Suspend)
+    frame.wait_for(message, parties, (0, 0))
 }
 
 /// The balance goes to the heir; the account goes with the transaction, from Cancun on only if the transaction made it

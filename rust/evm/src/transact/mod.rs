@@ -182,29 +182,51 @@ fn execute(
         }
         Checks::Call => validate::payer(&tx.transaction, &account)?,
     }
+    let (gas, outcome) = match code_free_recipient(rules, tx, overlay, tracer.is_some())? {
+        Some(recipient) => transfer(tx, terms, overlay, sender, recipient),
+        None => run(rules, block, tx, terms, overlay, sender, tracer)?,
+    };
+    let (tip, burned) = settle::settle(rules, block, terms, overlay, gas)?;
+    Ok(Executed {
+        outcome,
+        gas_used: gas.used,
+        gas_refunded: gas.refunded,
+        blob_gas_used: terms.blob_gas,
+        gas_price: terms.gas_price,
+        tip,
+        burned,
+        logs: overlay.take_logs(),
+    })
+}
+
+/// Whom a transaction pays that can run nothing, unseen.
+#[inline]
+fn code_free_recipient(
+    rules: &Rules,
+    tx: &Recovered,
+    overlay: &mut Overlay<'_>,
+    is_watched: bool,
+) -> Result<Option<AccountId>, ViewError> {
     if let TxKind::Call(to) = tx.transaction.to()
         && tx.transaction.authorizations().is_none()
         && !precompiles::contains(rules, &to)
-        && tracer.is_none()
+        && !is_watched
     {
         let recipient = overlay.load(&to)?;
-        if !overlay.has_code(recipient) {
-            return Ok(transfer(rules, block, tx, terms, overlay, sender, recipient)?);
-        }
+        return Ok((!overlay.has_code(recipient)).then_some(recipient));
     }
-    Ok(run(rules, block, tx, terms, overlay, sender, tracer)?)
+    Ok(None)
 }
 
 /// Value to an account without code: nothing can look, so the sender's fee and value are one write.
+#[inline]
 fn transfer(
-    rules: &Rules,
-    block: &BlockEnv,
     tx: &Recovered,
     terms: &Terms,
     overlay: &mut Overlay<'_>,
     sender: AccountId,
     recipient: AccountId,
-) -> Result<Executed, ViewError> {
+) -> (settle::Gas, Outcome) {
     let gas = settle::Gas::unrefunded(terms.intrinsic_gas, terms);
     let value = tx.transaction.value();
     let cost = value + gas.fee(terms) + terms.blob_fee();
@@ -213,8 +235,7 @@ fn transfer(
         *balance -= cost;
     });
     overlay.credit(recipient, value);
-    let outcome = Outcome::Success { output: Bytes::new(), created: None };
-    settle::settle(rules, block, terms, overlay, gas, outcome)
+    (gas, Outcome::Success { output: Bytes::new(), created: None })
 }
 
 /// Everything else: charge the most that it may cost, run, give back what was not used.
@@ -226,7 +247,7 @@ fn run(
     overlay: &mut Overlay<'_>,
     sender: AccountId,
     tracer: Option<&mut dyn Tracer>,
-) -> Result<Executed, Fault> {
+) -> Result<(settle::Gas, Outcome), Fault> {
     let transaction = &tx.transaction;
     let gas_price = U256::from(terms.gas_price);
     let charged = U256::from(transaction.gas_limit()) * gas_price + terms.blob_fee();
@@ -296,7 +317,7 @@ fn run(
     };
     let gas = settle::Gas::refunded(rules, transaction.gas_limit() - result.gas_left, overlay.refunded(), terms);
     overlay.credit(sender, U256::from(transaction.gas_limit() - gas.used) * gas_price);
-    Ok(settle::settle(rules, block, terms, overlay, gas, result.into())?)
+    Ok((gas, result.into()))
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 use state::{EmptyAccounts, Overlay, ViewError};
 use types::U256;
 
-use super::{Executed, Outcome, Terms};
+use super::Terms;
 use crate::spec::{BlockEnv, Fork, Rules};
 
 /// The gas that a transaction pays for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gas {
     pub(super) used: u64,
-    refunded: u64,
+    pub(super) refunded: u64,
 }
 
 impl Gas {
@@ -31,29 +31,21 @@ impl Gas {
     }
 }
 
-/// Pays the beneficiary, lets accounts go, and says what happened. The sender has paid.
+/// Pays the beneficiary and lets accounts go; the sender has paid. Answers what the beneficiary got, and what nobody has
+/// any more.
+#[inline]
 pub(super) fn settle(
     rules: &Rules,
     block: &BlockEnv,
     terms: &Terms,
     overlay: &mut Overlay<'_>,
     gas: Gas,
-    outcome: Outcome,
-) -> Result<Executed, ViewError> {
+) -> Result<(U256, U256), ViewError> {
     let base_fee = U256::from(gas.used) * U256::from(block.base_fee.unwrap_or_default());
     let tip = gas.fee(terms) - base_fee;
     let beneficiary = overlay.load(&block.beneficiary)?;
     overlay.credit(beneficiary, tip);
     let empty = if rules.has(Fork::SpuriousDragon) { EmptyAccounts::Cleared } else { EmptyAccounts::Stay };
     let destroyed = overlay.settle(empty)?;
-    Ok(Executed {
-        outcome,
-        gas_used: gas.used,
-        gas_refunded: gas.refunded,
-        blob_gas_used: terms.blob_gas,
-        gas_price: terms.gas_price,
-        tip,
-        burned: base_fee + terms.blob_fee() + destroyed,
-        logs: overlay.take_logs(),
-    })
+    Ok((tip, base_fee + terms.blob_fee() + destroyed))
 }

@@ -169,6 +169,7 @@ impl Each for InSequence {
 }
 
 impl Changes<'_> {
+    #[inline]
     fn address(&self, account: u32) -> &Address {
         &self.accounts[account as usize].address
     }
@@ -181,6 +182,7 @@ impl Changes<'_> {
     }
 
     /// The account's change; of those that have many slots without them.
+    #[inline]
     fn account(&self, account: u32) -> AccountDiff {
         let entry = &self.accounts[account as usize];
         let (before, after) = (self.codes.account(&entry.initial), self.codes.account(&entry.current));
@@ -231,8 +233,10 @@ impl StateDiff {
         let account = |changed: &Changed| {
             let own = |changed: &Changed| all[changed.overlay as usize].account(changed.account);
             let address = *all[changed.overlay as usize].address(changed.account);
-            let others = followers.get(&(changed.overlay, changed.account)).into_iter().flatten();
-            (address, others.fold(own(changed), |sum, other| sum.beside(own(other))))
+            match followers.get(&(changed.overlay, changed.account)) {
+                None => (address, own(changed)),
+                Some(others) => (address, others.iter().fold(own(changed), |sum, other| sum.beside(own(other)))),
+            }
         };
         let mut accounts = each.each(&firsts, account);
         for address in with_many_slots(all) {

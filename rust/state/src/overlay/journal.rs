@@ -5,7 +5,7 @@
 
 use types::U256;
 
-use super::{AccountId, Checkpoint, Overlay, RIPEMD, Touch, held::Held};
+use super::{AccountId, Checkpoint, Fate, Overlay, RIPEMD, Touch, held::Held};
 use crate::ViewError;
 
 #[derive(Clone, Debug)]
@@ -70,8 +70,8 @@ impl Overlay<'_> {
                 }
                 Undo::Touch { account } => self.ripemd_touched |= self.accounts[account as usize].address == RIPEMD,
                 Undo::Warm { account } => self.accounts[account as usize].warm = 0,
-                Undo::Created { account } => self.accounts[account as usize].created = 0,
-                Undo::Destroyed { account } => self.accounts[account as usize].destroyed = 0,
+                Undo::Created { account } => self.accounts[account as usize].fate.remove(Fate::CREATED),
+                Undo::Destroyed { account } => self.accounts[account as usize].fate.remove(Fate::DESTROYED),
                 Undo::Slot { slot, previous } => self.slots[slot as usize].current = previous,
                 Undo::WarmSlot { slot } => self.slots[slot as usize].warm = 0,
                 Undo::Transient { account, key, previous } => {

@@ -31,6 +31,9 @@ pub use diff::{Changes, Each, InOrder, InSequence};
 pub use footprint::{Clash, Footprint, Footprints, Place, Presence, Touch, Touched};
 pub use journal::EmptyAccounts;
 
+/// Transactions of one overlay have numbers below this.
+const STAMPS: u32 = 1 << (32 - Fate::STAMP_SHIFT);
+
 /// No slot follows.
 const NO_SLOT: u32 = u32::MAX;
 
@@ -55,35 +58,66 @@ pub struct Checkpoint {
     burned: U256,
 }
 
+/// Two lines of the cache, and neither of them another's.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 struct AccountEntry {
-    address: Address,
     current: Held,
     /// As the view has it.
     initial: Held,
+    address: Address,
     /// Head of the list of this account's slots.
     first_slot: u32,
-    /// Stamps of the transaction for which each is true.
+    /// Stamp of the transaction for which it is true.
     warm: u32,
-    created: u32,
-    destroyed: u32,
-    /// Stands in `changed`.
-    listed: bool,
+    fate: Fate,
+}
+
+const _: () = assert!(size_of::<AccountEntry>() == 128);
+
+/// What few transactions do to an account, in four bytes: a stamp, and what is true for the transaction that it names;
+/// and whether the account stands in `changed`, which is true for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Fate(u32);
+
+impl Fate {
+    const CREATED: u32 = 1;
+    const DESTROYED: u32 = 2;
+    const LISTED: u32 = 4;
+    const STAMP_SHIFT: u32 = 3;
+
+    /// Whether the transaction with this stamp did that.
+    #[inline]
+    fn has(self, what: u32, stamp: u32) -> bool {
+        self.0 & what != 0 && self.0 >> Self::STAMP_SHIFT == stamp
+    }
+
+    /// The transaction with this stamp does that; true the first time.
+    #[inline]
+    fn add(&mut self, what: u32, stamp: u32) -> bool {
+        let before = if self.0 >> Self::STAMP_SHIFT == stamp { self.0 } else { self.0 & Self::LISTED };
+        self.0 = before | what | stamp << Self::STAMP_SHIFT;
+        before & what == 0
+    }
+
+    /// It did not.
+    fn remove(&mut self, what: u32) {
+        self.0 &= !what;
+    }
+
+    /// True the first time.
+    #[inline]
+    fn list(&mut self) -> bool {
+        let before = self.0;
+        self.0 |= Self::LISTED;
+        before & Self::LISTED == 0
+    }
 }
 
 impl AccountEntry {
     #[inline]
     fn new(address: Address, initial: Held) -> Self {
-        Self {
-            address,
-            current: initial,
-            initial,
-            first_slot: NO_SLOT,
-            warm: 0,
-            created: 0,
-            destroyed: 0,
-            listed: false,
-        }
+        Self { current: initial, initial, address, first_slot: NO_SLOT, warm: 0, fate: Fate::default() }
     }
 }
 
@@ -107,8 +141,6 @@ pub struct Overlay<'v> {
     view: &'v dyn View,
     by_address: AddressHashMap<u32>,
     accounts: Vec<AccountEntry>,
-    /// What [`Overlay::foresee`] found last.
-    foreseen: Vec<Option<Account>>,
     by_slot: HashMap<(u32, U256), u32>,
     slots: Vec<SlotEntry>,
     codes: Codes,
@@ -134,7 +166,6 @@ impl<'v> Overlay<'v> {
             view,
             by_address: AddressHashMap::default(),
             accounts: Vec::new(),
-            foreseen: Vec::new(),
             by_slot: HashMap::default(),
             slots: Vec::new(),
             codes: Codes::new(),
@@ -191,7 +222,8 @@ impl<'v> Overlay<'v> {
 
     /// Opens the next transaction: nothing is warm, created or destroyed, no log, no refund, nothing to roll back.
     pub fn begin(&mut self) {
-        self.stamp = self.stamp.checked_add(1).expect("fewer than four billion transactions per overlay");
+        self.stamp += 1;
+        assert!(self.stamp < STAMPS, "fewer than half a billion transactions per overlay");
         self.journal.clear();
         self.logs.clear();
         self.refund = 0;
@@ -219,18 +251,17 @@ impl<'v> Overlay<'v> {
     }
 
     /// Finds accounts that will be asked for, all in one go: between look-ups alone, none waits for the memory that
-    /// another asked for. What cannot be read is left for [`Overlay::load`] to say. Takes out those known already.
-    pub fn foresee(&mut self, addresses: &mut Vec<Address>) {
-        addresses.retain(|address| !self.by_address.contains_key(address));
-        self.foreseen.clear();
-        self.foreseen.extend(addresses.iter().map_while(|address| self.view.account(address).ok()));
-        for (address, initial) in addresses.iter().zip(&self.foreseen) {
-            // It may stand there twice.
+    /// another asked for. What cannot be read is left for [`Overlay::load`] to say.
+    pub fn foresee(&mut self, addresses: &[Address]) {
+        let first = self.accounts.len();
+        for address in addresses {
             if let Entry::Vacant(vacant) = self.by_address.entry(*address) {
                 vacant.insert(u32::try_from(self.accounts.len()).expect("fewer than four billion accounts"));
-                self.accounts.push(AccountEntry::new(*address, self.codes.hold(*initial)));
+                self.accounts.push(AccountEntry::new(*address, Held::NOTHING));
             }
         }
+        let mut unread = Unread { overlay: self, next: first };
+        while unread.read_next() {}
     }
 
     /// The account as it stands; None where there is none.
@@ -377,8 +408,7 @@ impl<'v> Overlay<'v> {
     fn change(&mut self, id: AccountId) -> &mut Held {
         let entry = &mut self.accounts[id.0 as usize];
         self.journal.push(Undo::Account { account: id.0, previous: entry.current });
-        if !entry.listed {
-            entry.listed = true;
+        if entry.fate.list() {
             self.changed.push(id.0);
         }
         entry.current.sprung_up()
@@ -401,33 +431,29 @@ impl<'v> Overlay<'v> {
     /// Marks the account as created in this transaction.
     pub fn mark_created(&mut self, id: AccountId) {
         let stamp = self.stamp;
-        let entry = &mut self.accounts[id.0 as usize];
-        if entry.created != stamp {
-            entry.created = stamp;
+        if self.accounts[id.0 as usize].fate.add(Fate::CREATED, stamp) {
             self.journal.push(Undo::Created { account: id.0 });
         }
     }
 
     /// Whether this transaction created the account.
     pub fn is_created(&self, id: AccountId) -> bool {
-        self.entry(id).created == self.stamp
+        self.entry(id).fate.has(Fate::CREATED, self.stamp)
     }
 
     /// Marks the account to be wiped when the transaction settles; true the first time.
     pub fn destroy(&mut self, id: AccountId) -> bool {
         let stamp = self.stamp;
-        let entry = &mut self.accounts[id.0 as usize];
-        if entry.destroyed == stamp {
-            return false;
+        let first = self.accounts[id.0 as usize].fate.add(Fate::DESTROYED, stamp);
+        if first {
+            self.journal.push(Undo::Destroyed { account: id.0 });
         }
-        entry.destroyed = stamp;
-        self.journal.push(Undo::Destroyed { account: id.0 });
-        true
+        first
     }
 
     /// Whether this transaction will wipe the account.
     pub fn is_destroyed(&self, id: AccountId) -> bool {
-        self.entry(id).destroyed == self.stamp
+        self.entry(id).fate.has(Fate::DESTROYED, self.stamp)
     }
 
     // ---- storage
@@ -508,8 +534,7 @@ impl<'v> Overlay<'v> {
         slot.current = value;
         let account = slot.account;
         let entry = &mut self.accounts[account as usize];
-        if !entry.listed {
-            entry.listed = true;
+        if entry.fate.list() {
             self.changed.push(account);
         }
     }
@@ -594,6 +619,34 @@ impl<'v> Overlay<'v> {
             let next = self.slots[*slot as usize].next;
             (next != NO_SLOT).then_some(next)
         })
+    }
+}
+
+/// Accounts at the arena's end that have a place there but were not read yet. Those left over when it goes, whether the
+/// view failed or panicked, were never there.
+struct Unread<'o, 'v> {
+    overlay: &'o mut Overlay<'v>,
+    next: usize,
+}
+
+impl Unread<'_, '_> {
+    /// Reads one; whether there was one, and it could be read.
+    #[inline]
+    fn read_next(&mut self) -> bool {
+        let Some(entry) = self.overlay.accounts.get_mut(self.next) else { return false };
+        let Ok(account) = self.overlay.view.account(&entry.address) else { return false };
+        let held = self.overlay.codes.hold(account);
+        (entry.current, entry.initial) = (held, held);
+        self.next += 1;
+        true
+    }
+}
+
+impl Drop for Unread<'_, '_> {
+    fn drop(&mut self) {
+        for entry in self.overlay.accounts.drain(self.next..) {
+            self.overlay.by_address.remove(&entry.address);
+        }
     }
 }
 

@@ -141,3 +141,53 @@ fn an_abandoned_transaction_leaves_nothing_and_a_rebased_overlay_knows_nothing()
     let id = overlay.load(&address(2)).unwrap();
     assert_eq!(overlay.account(id), None);
 }
+
+/// A state that can be read so many times.
+struct Failing(MemoryState, std::sync::atomic::AtomicUsize, bool);
+
+impl View for Failing {
+    fn account(&self, address: &Address) -> Result<Option<Account>, ViewError> {
+        use std::sync::atomic::Ordering::Relaxed;
+        if self.1.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
+            assert!(!self.2, "a view that panics");
+            return Err(ViewError::Unreadable("gone".into()));
+        }
+        self.0.account(address)
+    }
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, ViewError> {
+        self.0.storage(address, slot)
+    }
+    fn code(&self, hash: &B256) -> Result<Bytes, ViewError> {
+        self.0.code(hash)
+    }
+    fn block_hash(&self, number: u64) -> Result<B256, ViewError> {
+        self.0.block_hash(number)
+    }
+    fn slots(&self, address: &Address) -> Result<Vec<(U256, U256)>, ViewError> {
+        self.0.slots(address)
+    }
+}
+
+#[test]
+fn what_is_foreseen_is_what_would_have_been_loaded_even_where_the_view_fails_or_panics() {
+    let parties = [1, 2, 1, 9, 2].map(address);
+    for reads in 0..=3 {
+        for panics in [false, true] {
+            let view = Failing(funded(), reads.into(), panics);
+            let mut overlay = Overlay::new(&view);
+            overlay.begin();
+            let foreseen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| overlay.foresee(&parties)));
+            assert_eq!(foreseen.is_err(), panics && reads < 3);
+            view.1.store(9, std::sync::atomic::Ordering::Relaxed);
+            for address in parties {
+                let id = overlay.load(&address).unwrap();
+                assert_eq!(overlay.account(id), view.0.accounts.get(&address).copied(), "after {reads} reads");
+            }
+            assert_eq!(overlay.entries(), 3);
+            let known = overlay.load(&address(1)).unwrap();
+            overlay.credit(known, number(1));
+            overlay.foresee(&parties);
+            assert_eq!(overlay.balance(known), number(101), "what is known is not read again");
+        }
+    }
+}
