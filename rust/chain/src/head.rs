@@ -16,7 +16,7 @@ use state::{
 use types::{B256, BlockId, Header, U256};
 
 use crate::{
-    ChainError, Genesis, Subscription,
+    ChainError, Ethash, Genesis, Subscription,
     anchor::Anchors,
     dispatch::{Dispatch, Dispatcher},
     header::{Field, same},
@@ -52,6 +52,8 @@ pub struct Options {
     pub threads_max: Option<usize>,
     /// Whether what several cores gave is held against what one gives.
     pub verify: bool,
+    /// Verifies the seals of proof of work; None: blocks before the merge are taken whatever their seal.
+    pub seals: Option<Arc<Ethash>>,
     /// Threads that decode transactions and recover their senders; None for one for each core.
     pub workers: Option<usize>,
     /// What time it is, in milliseconds since 1970: how long transactions wait is told by it, and nothing decided.
@@ -67,6 +69,7 @@ impl Default for Options {
             parallel: Parallel::Auto,
             threads_max: None,
             verify: false,
+            seals: None,
             workers: None,
             clock: || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
         }

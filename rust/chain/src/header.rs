@@ -1,7 +1,7 @@
 //! What a header must say, given its parent: the rules of every fork, and the values that follow from them.
 //!
 //! Each rule exists once, as a function that computes what the value has to be (or between which it may lie): import
-//! compares with it, production writes it down. Seals of proof of work are not verified.
+//! compares with it, production writes it down. Seals of proof of work are a matter of [`ethash`](crate::ethash).
 
 use std::fmt;
 
@@ -59,6 +59,8 @@ fields! {
     Difficulty = "difficulty",
     /// Proof-of-work nonce; zero after the merge.
     Nonce = "nonce",
+    /// What the work came to on its way; before the merge.
+    MixHash = "mixHash",
     /// Hash of the ommers.
     OmmersHash = "sha3Uncles",
     /// The ommers themselves.

@@ -18,6 +18,7 @@ use types::{Block, BlockId, Header, Recovered, keccak256};
 
 use crate::{
     Chain, ChainError, ImportError,
+    ethash::SealError,
     execute::{self, Concluded},
     head::Writer,
     header::{self, Field, Mismatch, same},
@@ -237,6 +238,25 @@ impl Chain {
         self.spec().rules_merged(header.number, header.timestamp, Some(parent.total_difficulty))
     }
 
+    /// Everything that a header, a block's or an ommer's, must fulfil; `id` is the block's.
+    pub(crate) fn validate_header(
+        &self,
+        id: BlockId,
+        header: &Header,
+        parent: &Header,
+        rules: &Rules,
+    ) -> Result<(), ImportError> {
+        let wrong = |mismatch| ImportError::Mismatch { block: id, mismatch };
+        header::validate(header, parent, self.spec(), rules).map_err(wrong)?;
+        match &self.options().seals {
+            Some(ethash) if !rules.has(Fork::Paris) => ethash.verify(header).map_err(|error| match error {
+                SealError::Mismatch(mismatch) => wrong(mismatch),
+                SealError::Stopped(stopped) => stopped.into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Everything that a block must fulfil.
     fn verify(
         &self,
@@ -249,7 +269,7 @@ impl Chain {
         let wrong = |mismatch| ImportError::Mismatch { block: id, mismatch };
         let header = &block.header;
         let rules = self.rules_after(parent, header);
-        header::validate(header, &parent.header, self.spec(), &rules).map_err(wrong)?;
+        self.validate_header(id, header, &parent.header, &rules)?;
         validate_body(&block, &rules).map_err(wrong)?;
         self.validate_ommers(&block)?;
 

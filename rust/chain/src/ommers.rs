@@ -6,7 +6,7 @@ use types::{B256, Block, Header};
 
 use crate::{
     Chain, ChainError, ImportError,
-    header::{self, Field, Mismatch},
+    header::{Field, Mismatch},
 };
 
 /// Most of one block.
@@ -50,8 +50,7 @@ impl Chain {
                 return Err(wrong("a child of one of the 2nd to 7th ancestors", name.to_string()));
             };
             let rules = self.spec().rules(ommer.number, ommer.timestamp);
-            header::validate(ommer, parent, self.spec(), &rules)
-                .map_err(|mismatch| ImportError::Mismatch { block: id, mismatch })?;
+            self.validate_header(id, ommer, parent, &rules)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! `[status or state root, cumulative gas, bloom, logs]`. alloy's envelope knows Ethereum's five kinds only.
 
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error, Eip2718Result, Encodable2718, Typed2718};
-use alloy_primitives::{B256, Bloom, Log};
+use alloy_primitives::{B256, Bloom, Bytes, Log};
 use alloy_rlp::{Buf, BufMut, Decodable, Encodable, Header};
 
 /// How a transaction ended, as its receipt tells it.
@@ -46,7 +46,12 @@ impl Receipt {
         bloom
     }
 
-    /// Reads what [`encode_2718`](Encodable2718::encode_2718) gave, all of it.
+    /// The bytes of which the root over a block's receipts is made.
+    pub fn to_bytes(&self) -> Bytes {
+        self.encoded_2718().into()
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) gave, all of it.
     ///
     /// # Errors
     /// Where the bytes are no receipt, or more than one.

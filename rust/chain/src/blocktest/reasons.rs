@@ -72,6 +72,7 @@ const REASONS: &[(&[&str], &[&str])] = &[
             "TooManyUncles",
         ],
     ),
+    (&["mixHash", "nonce"], &["InvalidBlockNonce"]),
     (&["INSUFFICIENT_MAX_FEE_PER_GAS"], &["TR_FeeCapLessThanBlocks"]),
     (&["INSUFFICIENT_MAX_FEE_PER_GAS", "INSUFFICIENT_ACCOUNT_FUNDS"], &["TR_FeeCapLessThanBlocksORNoFunds"]),
     (&["GAS_ALLOWANCE_EXCEEDED"], &["TR_GasLimitReached"]),

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use crate::block_of;
+
 use super::*;
 
 const SMALL: &str = r#"{"config": {"chainId": 5}, "difficulty": "0x1", "gasLimit": "0x1c9c380", "alloc": {}}"#;
@@ -98,4 +100,37 @@ fn assets_come_with_their_account_and_nobody_else_may_have_it() {
     assert!(matches!(taken, Err(GenesisError::Field { path, .. }) if path.starts_with("alloc")));
     let plain = Genesis::from_json(r#"{"config": {"chainId": 5}, "difficulty": "0x1", "alloc": {}}"#).unwrap();
     assert!(plain.alloc().is_empty());
+}
+
+#[path = "../../../exec/tests/fixtures/mod.rs"]
+mod fixtures;
+
+#[test]
+fn first_blocks_are_those_of_the_public_vectors() {
+    let Some(fixtures) = fixtures::Fixtures::find() else { return };
+    let frontier = || ChainSpec::at(1, Fork::Frontier);
+    let text = fixtures.file("primitives", "GenesisTests/basic_genesis_tests.json");
+    let cases: BTreeMap<String, Value> = serde_json::from_slice(&text).unwrap();
+    assert!(cases.len() >= 3);
+    for (name, mut case) in cases {
+        let expected: Bytes = case["result"].as_str().unwrap().parse().unwrap();
+        case.as_object_mut().unwrap().remove("result");
+        for account in case["alloc"].as_object_mut().unwrap().values_mut() {
+            let account = account.as_object_mut().unwrap();
+            // As balances were called in those days.
+            if let Some(wei) = account.remove("wei") {
+                account.insert("balance".to_owned(), wei);
+            }
+        }
+        let genesis = Genesis::from_json_under(&case.to_string(), Some(frontier())).unwrap();
+        assert_eq!(Bytes::from(alloy_rlp::encode(genesis.block())), expected, "{name}");
+    }
+
+    let text = fixtures.file("primitives", "BasicTests/genesishashestest.json");
+    let mainnet: Value = serde_json::from_slice(&text).unwrap();
+    let word = |key: &str| mainnet[key].as_str().unwrap();
+    let block: Block = alloy_rlp::decode_exact(word("genesis_rlp_hex").parse::<Bytes>().unwrap()).unwrap();
+    assert_eq!(block.header.hash_slow(), word("genesis_hash").parse::<B256>().unwrap());
+    assert_eq!(block.header.state_root, word("genesis_state_root").parse::<B256>().unwrap());
+    assert_eq!(block_of(&alloy_rlp::encode(&block)), Ok(block));
 }

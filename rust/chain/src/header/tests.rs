@@ -1,4 +1,4 @@
-//! Difficulty against the public vectors.
+//! Difficulty against the public vectors, those of each fork and the older ones of whole networks.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,8 @@ use exec::suite::words::Quantity;
 use serde::Deserialize;
 use serde_json::Value;
 use types::{B256, Header};
+
+use evm::{Activation, ChainSpec, Fork};
 
 use super::{NO_OMMERS_HASH, difficulty};
 use crate::blocktest::Network;
@@ -51,4 +53,55 @@ fn difficulty_is_that_of_the_public_vectors_at_every_fork() {
         }
     }
     assert!(count >= 18_598, "only {count} cases");
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OldCase {
+    parent_timestamp: Quantity,
+    parent_difficulty: Quantity,
+    /// Hash of the parent's ommers.
+    parent_uncles: Option<B256>,
+    current_timestamp: Quantity,
+    current_block_number: Quantity,
+    current_difficulty: Quantity,
+}
+
+/// Homestead and Byzantium of a network began at these blocks.
+fn network(homestead: u64, byzantium: Option<u64>) -> ChainSpec {
+    let later = [Some((Fork::Homestead, homestead)), byzantium.map(|block| (Fork::Byzantium, block))];
+    let forks = [(Fork::Frontier, 0)].into_iter().chain(later.into_iter().flatten());
+    let forks = forks.map(|(fork, block)| (fork, Activation::Block(block))).collect();
+    ChainSpec { forks, ..ChainSpec::at(1, Fork::Frontier) }
+}
+
+#[test]
+fn difficulty_is_that_of_whole_networks_in_the_older_vectors() {
+    let Some(fixtures) = fixtures::Fixtures::find() else { return };
+    let mainnet = || network(1_150_000, Some(4_370_000));
+    let files = [
+        ("difficulty.json", 14, mainnet()),
+        ("difficultyMainNetwork.json", 2_254, mainnet()),
+        ("difficultyCustomMainNetwork.json", 360, mainnet()),
+        ("difficultyRopsten.json", 2_254, network(0, Some(1_700_000))),
+        ("difficultyCustomHomestead.json", 120, network(0, None)),
+    ];
+    for (file, least, spec) in files {
+        let text = fixtures.file("primitives", &format!("BasicTests/{file}"));
+        let cases: BTreeMap<String, OldCase> = serde_json::from_slice(&text).unwrap();
+        assert!(cases.len() >= least, "{file}: {} cases", cases.len());
+        for (name, case) in cases {
+            let number = case.current_block_number.u64();
+            let parent = Header {
+                number: number - 1,
+                timestamp: case.parent_timestamp.u64(),
+                difficulty: case.parent_difficulty.0,
+                ommers_hash: case.parent_uncles.unwrap_or(NO_OMMERS_HASH),
+                ..Header::default()
+            };
+            let timestamp = case.current_timestamp.u64();
+            let found = difficulty(timestamp, &parent, &spec, &spec.rules(number, timestamp));
+            assert_eq!(found, case.current_difficulty.0, "{file} {name} at {number}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! - [`ordered_root`]: the root over a block's transactions, receipts or withdrawals.
 //! - [`state_root`]: the root of a whole state, from nothing.
 //! - [`proof`]: that something is in a trie, or is not; made from stored nodes, verified from a root alone.
+//! - [`Entries`]: a stored trie in the order of its keys, each node held against its hash.
 //! - [`Lattice`]: the accounts lattice hash, a sum over the state.
 
 mod edit;
@@ -11,6 +12,7 @@ pub mod lattice;
 mod node;
 pub mod proof;
 pub mod trie;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -19,3 +21,4 @@ pub use lattice::Lattice;
 pub use node::NodeError;
 pub use proof::{AccountProof, ProofError, SlotProof};
 pub use trie::{RootError, RootUpdate, ordered_root, state_root};
+pub use walk::Entries;

@@ -9,7 +9,7 @@ use types::{B256, Bytes, EMPTY_ROOT, keccak256};
 
 use super::edit::{self, Change, Task};
 use super::node::{Node, Path, Reference};
-use super::{NodeError, RootError};
+use super::{Entries, NodeError, RootError};
 use crate::{LedgerError, NodeKey, TrieNodes};
 
 #[path = "../../../exec/tests/fixtures/mod.rs"]
@@ -91,7 +91,6 @@ fn writes(input: &Value, secure: bool) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
 
 #[test]
 fn public_trie_fixtures_have_their_roots() {
-    // trietestnextprev.json asks for a key's neighbours; a state trie is never walked by order of its keys.
     let files = [
         ("trietest.json", 4),
         ("trietest_secureTrie.json", 3),
@@ -125,6 +124,52 @@ fn public_trie_fixtures_have_their_roots() {
                 assert_eq!(reversed, at_once, "{file} {name}");
             }
         }
+    }
+}
+
+fn neighbours(trie: &Trie, key: &[u8]) -> [Option<Vec<u8>>; 2] {
+    let first = |entries: Result<Entries<'_>, RootError>| Some(entries.unwrap().next()?.unwrap().0);
+    [first(Entries::down(trie, None, Some(key))), first(Entries::up(trie, None, Some(key)))]
+}
+
+#[test]
+fn keys_have_the_neighbours_of_the_public_fixtures() {
+    let Some(fixture) = fixture("TrieTests/trietestnextprev.json") else { return };
+    let mut count = 0;
+    for case in fixture.as_object().unwrap().values() {
+        let text = |value: &Value| value.as_str().unwrap().as_bytes().to_vec();
+        let mut trie = Trie::default();
+        trie.write(&case["in"].as_array().unwrap().iter().map(|key| (text(key), Some(text(key)))).collect());
+        for row in case["tests"].as_array().unwrap() {
+            let [key, before, after] = [0, 1, 2].map(|column| text(&row[column]));
+            let expected = [before, after].map(|key| Some(key).filter(|key| !key.is_empty()));
+            assert_eq!(neighbours(&trie, &key), expected, "{row}");
+            count += 1;
+        }
+    }
+    assert!(count >= 12, "{count} rows");
+}
+
+#[test]
+fn a_walk_stops_at_a_node_that_its_parent_does_not_name() {
+    let mut whole = Trie::default();
+    whole.write(&(0..64u8).map(|key| (keccak256([key]).to_vec(), Some(vec![key + 1; 40]))).collect());
+    assert_eq!(Entries::up(&whole, None, None).unwrap().flatten().count(), 64);
+    for path in whole.0.keys().filter(|path| !path.is_empty()) {
+        let mut damaged = whole.clone();
+        let node = damaged.0.remove(path).unwrap();
+        let at = NodeKey { owner: None, path: path.clone() };
+        let mut entries = Entries::up(&damaged, None, None).unwrap();
+        let found = entries.find_map(Result::err).expect("a node is missing");
+        assert_eq!((found, entries.next().is_none()), (RootError::Missing(at.clone()), true));
+
+        // Still a node, but another one.
+        let mut other = node.to_vec();
+        *other.last_mut().unwrap() ^= 1;
+        damaged.0.insert(path.clone(), other.into());
+        let found = Entries::down(&damaged, None, None).unwrap().find_map(Result::err).expect("a node is another");
+        let RootError::Malformed { key, reason: NodeError::Hash { expected, .. } } = found else { panic!("{found}") };
+        assert_eq!((key, expected), (at, keccak256(&node)));
     }
 }
 
@@ -210,6 +255,28 @@ proptest! {
             anew.write(&entries);
             prop_assert_eq!(&trie, &anew);
         }
+    }
+
+    #[test]
+    fn a_trie_is_walked_up_and_down_from_any_key(
+        entries in prop::collection::btree_map(
+            prop::collection::vec(prop::sample::select(vec![0u8, 1, 16, 17, 0xf1]), 0..5),
+            prop::collection::vec(1u8..255, 1..40),
+            0..20,
+        ),
+        from in prop::collection::vec(prop::sample::select(vec![0u8, 1, 16, 17, 0xf1]), 0..6),
+    ) {
+        let mut trie = Trie::default();
+        trie.write(&entries.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect());
+        let plain = |walk: Result<Entries<'_>, RootError>| -> Vec<(Vec<u8>, Vec<u8>)> {
+            walk.unwrap().map(|entry| entry.map(|(key, value)| (key, value.to_vec())).unwrap()).collect()
+        };
+        let expected: Vec<_> = entries.clone().into_iter().collect();
+        prop_assert_eq!(&plain(Entries::up(&trie, None, None)), &expected);
+        let behind: Vec<_> = expected.iter().filter(|(key, _)| *key > from).cloned().collect();
+        prop_assert_eq!(plain(Entries::up(&trie, None, Some(&from))), behind);
+        let before: Vec<_> = expected.iter().rev().filter(|(key, _)| *key < from).cloned().collect();
+        prop_assert_eq!(plain(Entries::down(&trie, None, Some(&from))), before);
     }
 
     #[test]

@@ -142,7 +142,16 @@ pub fn apply(nodes: &dyn TrieNodes, diff: &StateDiff) -> Result<RootUpdate, Root
 
 /// The root that the stored nodes have now.
 pub fn stored_root(nodes: &dyn TrieNodes) -> Result<B256, RootError> {
-    let root = nodes.node(&NodeKey { owner: None, path: Vec::new() })?;
+    root_of(nodes, None)
+}
+
+/// The same of the storage of the account whose address has this hash.
+pub fn stored_storage_root(nodes: &dyn TrieNodes, owner: B256) -> Result<B256, RootError> {
+    root_of(nodes, Some(owner))
+}
+
+fn root_of(nodes: &dyn TrieNodes, owner: Option<B256>) -> Result<B256, RootError> {
+    let root = nodes.node(&NodeKey { owner, path: Vec::new() })?;
     Ok(root.map_or(EMPTY_ROOT, types::keccak256))
 }
 
