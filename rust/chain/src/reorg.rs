@@ -288,6 +288,21 @@ impl Chain {
         Ok(head)
     }
 
+    /// Makes a block that is kept the head, whether its branch is the better one or not: who follows another chain is
+    /// told its head. Blocks that are no longer canonical are kept as a side branch.
+    ///
+    /// # Errors
+    /// [`ChainError::UnknownBlock`]; [`ChainError::StateUnavailable`] where the history window has passed the common
+    /// ancestor. The chain is then as it was.
+    pub fn set_head(&self, block: BlockRef) -> Result<Arc<Head>, ChainError> {
+        let mut writer = self.take_turn()?;
+        let target = self.id(block)?;
+        if target == self.head().id {
+            return Ok(self.head());
+        }
+        self.move_head(&mut writer, target, None, Vec::new())
+    }
+
     /// Makes `target`, or the new block on top of it, the head, and forgets some blocks.
     pub(crate) fn move_head(
         &self,

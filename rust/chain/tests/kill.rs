@@ -1,33 +1,27 @@
 //! A process that mines is killed again and again. What it had acknowledged is there afterwards, and the head is a whole
 //! block.
 
-use std::{
-    env,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
-use execlayer_chain::{Chain, Genesis, MineOptions, Options, dev_key};
+use execlayer_chain::{Chain, Genesis, MineOptions, Options, check_state, dev_key};
 use store::Store;
 use types::{Address, Transaction, TxKind, U256, tx::TxEip1559};
 
-use crate::kills::kills;
+use crate::victim::{Victim, kills, say};
 
-#[path = "../../store/tests/kills/mod.rs"]
-mod kills;
-
-/// Set for the child: the folder in which it mines.
-const FOLDER: &str = "KILL_FOLDER";
+mod victim;
 
 /// In a test run.
 const KILLS: u64 = 100;
 const BOB: Address = Address::repeat_byte(0xb0);
 
+fn open_both(folder: &Path) -> (Arc<Chain>, Arc<Store>) {
+    let store = Arc::new(Store::open(folder, store::Options::default()).unwrap());
+    (Chain::open(store.clone(), Genesis::dev([]), Options::default()).unwrap(), store)
+}
+
 fn open(folder: &Path) -> Arc<Chain> {
-    let store = Store::open(folder, store::Options::default()).unwrap();
-    Chain::open(Arc::new(store), Genesis::dev([]), Options::default()).unwrap()
+    open_both(folder).0
 }
 
 /// One wei to Bob in each block, so that the head's number tells Bob's balance.
@@ -50,18 +44,12 @@ fn mine(chain: &Chain) -> u64 {
 /// Not a test of its own: what the killed process does. Without the folder it has nothing to do.
 #[test]
 fn child_mines_until_it_is_killed() {
-    let Ok(folder) = env::var(FOLDER) else { return };
-    let chain = open(Path::new(&folder));
+    let Some(folder) = victim::folder() else { return };
+    let chain = open(&folder);
     loop {
-        let number = mine(&chain);
-        // Past the test harness, which would keep the words to itself; at once, so that no kill cuts them in two.
-        let mut out = std::io::stderr();
-        out.write_all(format!("mined {number}\n").as_bytes()).expect("somebody listens");
+        say(mine(&chain));
     }
 }
-
-/// Set for the child: the folder whose pool it fills.
-const POOL_FOLDER: &str = "KILL_POOL_FOLDER";
 
 const POOL_KILLS: u64 = 20;
 
@@ -74,8 +62,8 @@ fn open_with_journal(folder: &Path) -> Arc<Chain> {
 /// Not a test of its own: fills a pool, one acknowledged transaction after the other.
 #[test]
 fn child_submits_until_it_is_killed() {
-    let Ok(folder) = env::var(POOL_FOLDER) else { return };
-    let chain = open_with_journal(Path::new(&folder));
+    let Some(folder) = victim::folder() else { return };
+    let chain = open_with_journal(&folder);
     for nonce in chain.next_nonce(&dev_key(0).address()).unwrap().. {
         let transfer = TxEip1559 {
             chain_id: chain.spec().chain_id,
@@ -86,8 +74,7 @@ fn child_submits_until_it_is_killed() {
             ..TxEip1559::default()
         };
         chain.submit(vec![Transaction::sign(transfer, &dev_key(0)).into()])[0].as_ref().unwrap();
-        let mut out = std::io::stderr();
-        out.write_all(format!("waiting {nonce}\n").as_bytes()).expect("somebody listens");
+        say(nonce);
     }
 }
 
@@ -95,24 +82,12 @@ fn child_submits_until_it_is_killed() {
 fn a_killed_pool_comes_back_with_all_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     for kill in 0..kills(POOL_KILLS) {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child_submits_until_it_is_killed", "--nocapture"])
-            .env(POOL_FOLDER, folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut heard = || Some(lines.next()?.unwrap().strip_prefix("waiting ")?.parse::<u64>().unwrap());
+        let mut child = Victim::start("child_submits_until_it_is_killed", folder.path());
         let mut acknowledged = 0;
         for _ in 0..=kill % 7 {
-            acknowledged = heard().expect("the child goes on");
+            acknowledged = child.hear().expect("the child goes on");
         }
-        child.kill().unwrap();
-        while let Some(nonce) = heard() {
-            acknowledged = nonce;
-        }
-        child.wait().unwrap();
+        acknowledged = child.kill().unwrap_or(acknowledged);
         let chain = open_with_journal(folder.path());
         let sender = dev_key(0).address();
         let nonces: Vec<_> = chain.pool().pending(&sender).map(|pooled| pooled.nonce).collect();
@@ -126,35 +101,19 @@ fn a_killed_miner_leaves_whole_blocks_and_all_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let mut height = open(folder.path()).head().id.number;
     for kill in 0..kills(KILLS) {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child_mines_until_it_is_killed", "--nocapture"])
-            .env(FOLDER, folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut child = Victim::start("child_mines_until_it_is_killed", folder.path());
         let mut acknowledged = height;
-        let mut heard = || {
-            let line = lines.next()?.unwrap();
-            let number = line.strip_prefix("mined ").unwrap_or_else(|| panic!("the child says: {line}"));
-            Some(number.parse::<u64>().unwrap())
-        };
         // At another point of its work each time.
         for _ in 0..=kill % 3 {
-            acknowledged = heard().expect("the child goes on mining");
+            acknowledged = child.hear().expect("the child goes on mining");
         }
-        child.kill().unwrap();
-        while let Some(number) = heard() {
-            acknowledged = number;
-        }
-        child.wait().unwrap();
+        acknowledged = child.kill().unwrap_or(acknowledged);
 
-        let chain = open(folder.path());
+        let (chain, store) = open_both(folder.path());
         let head = chain.head();
         assert!(head.id.number >= acknowledged, "{acknowledged} was acknowledged, {} is there", head.id.number);
         assert_eq!(head.state.account(&BOB).unwrap().unwrap().balance, U256::from(head.id.number));
-        assert_eq!(state::roots::trie::stored_root(&*head.state).unwrap(), head.header.state_root);
+        assert_eq!((store.check().unwrap().faults, check_state(&*store).unwrap().faults), (vec![], vec![]));
         height = head.id.number;
     }
     assert!(height >= kills(KILLS));

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use evm::{ChainSpec, Fork};
 use execlayer_chain::{
-    BlockRef, Chain, Genesis, GenesisAccount, Imported, MineOptions, Options, StoredBlock, Submission, View, dev_key,
+    BlockRef, Chain, ChainError, Genesis, GenesisAccount, Imported, MineOptions, Options, StoredBlock, Submission,
+    View, check_state, dev_key,
 };
 use proptest::{collection::vec, prelude::*};
 use state::Ledger;
@@ -215,5 +216,29 @@ proptest! {
         }
         prop_assert!(rows(&seen_store) == rows(&clean_store));
         prop_assert_eq!(seen_store.check().unwrap().faults, []);
+        prop_assert_eq!(check_state(&*seen_store).unwrap().faults, []);
     }
+}
+
+#[test]
+fn whoever_is_told_the_head_goes_there_whichever_branch_is_the_better_one() {
+    let ((chain, store), (maker, _)) = (open(Fork::Cancun), open(Fork::Cancun));
+    let branch = |count| -> Branch { (0..count).map(|value| vec![(0, 3, value)]).collect() };
+    let long = mine(&maker, BlockRef::Earliest, &branch(5), [0; SENDERS], 1);
+    let short = mine(&maker, BlockRef::Earliest, &branch(2), [0; SENDERS], 2);
+    for block in long.iter().chain(&short) {
+        import(&chain, block);
+    }
+    assert_eq!(chain.head().id, long[4].id);
+    let balance = |of: u8| chain.at(BlockRef::Latest).unwrap().balance(&Address::repeat_byte(of)).unwrap();
+    for (head, rewarded, other) in [(&short[1], 2, 1), (&long[2], 1, 2), (&long[4], 1, 2), (&short[0], 2, 1)] {
+        assert_eq!(chain.set_head(head.id.into()).unwrap().id, head.id);
+        assert_eq!(chain.set_head(head.id.into()).unwrap().id, head.id);
+        assert_eq!(chain.block(BlockRef::Latest).unwrap(), *head);
+        assert_eq!((balance(rewarded) > U256::ZERO, balance(other)), (true, U256::ZERO));
+        assert_eq!(check_state(&*store).unwrap().faults, []);
+    }
+    let unknown = BlockRef::from(types::B256::repeat_byte(9));
+    assert_eq!(chain.set_head(unknown).err(), Some(ChainError::UnknownBlock(unknown)));
+    assert_eq!(chain.head().id, short[0].id);
 }

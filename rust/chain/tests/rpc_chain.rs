@@ -1,22 +1,18 @@
 //! The public chain of the RPC tests: 54 blocks through every fork from Homestead to Osaka's blob schedules.
 
-use std::{
-    env,
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use execlayer_chain::{Chain, Genesis, Options};
-use state::{Ledger, roots::trie::stored_root};
+use execlayer_chain::{Chain, Genesis, Options, check_state};
+use state::Ledger;
 use store::Store;
 use types::{B256, primitives::b256};
+
+use victim::{Victim, kills, say};
 
 #[path = "../../exec/tests/fixtures/mod.rs"]
 mod fixtures;
 
-#[path = "../../store/tests/kills/mod.rs"]
-mod kills;
+mod victim;
 
 /// What `headfcu.json` beside the chain makes the head.
 const HEAD: B256 = b256!("d226371d0b1551adb03fb52b71f08e3e11247fe9b1af994768af8cdaa8e7dcd7");
@@ -57,29 +53,21 @@ fn the_public_chain_imports_to_its_head_on_disk_and_is_there_when_opened_again()
     assert_eq!(again.head().id.hash, HEAD);
 }
 
-/// Set for the child: the folder into which it imports.
-const FOLDER: &str = "IMPORT_FOLDER";
-
 /// In a test run.
 const KILLS: u64 = 40;
 
 /// Not a test of its own: what the killed process does. Without the folder it has nothing to do.
 #[test]
 fn child_imports_until_it_is_killed() {
-    let Ok(folder) = env::var(FOLDER) else { return };
+    let Some(folder) = victim::folder() else { return };
     let (genesis, blocks) = fixture().expect("whoever starts it has looked");
     let store = Store::open(folder, store::Options::default()).unwrap();
     let chain = Chain::open(Arc::new(store), Genesis::from_json(&genesis).unwrap(), Options::default()).unwrap();
-    let tell = |words: String| {
-        // Past the test harness, which would keep the words to itself; at once, so that no kill cuts them in two.
-        let mut out = std::io::stderr();
-        out.write_all(words.as_bytes()).expect("somebody listens");
-    };
-    let progress = chain.import_stream(&mut &*blocks, &mut |progress| {
-        tell(format!("imported {}\n", progress.last.number));
+    let imported = chain.import_stream(&mut &*blocks, &mut |progress| {
+        say(progress.last.number);
         true
     });
-    tell(format!("ended {}\n", progress.unwrap().blocks));
+    assert_eq!(imported.unwrap().blocks, 54);
 }
 
 /// Each import begins where the one before it was killed, and after the last block another folder is begun.
@@ -90,38 +78,22 @@ fn an_import_that_is_killed_anywhere_goes_on_to_the_same_head() {
     let mut folder = tempfile::tempdir().unwrap();
     let mut height = 0;
     let mut whole = 0;
-    for kill in 0..kills::kills(KILLS) {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child_imports_until_it_is_killed", "--nocapture"])
-            .env(FOLDER, folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    for kill in 0..kills(KILLS) {
+        let mut child = Victim::start("child_imports_until_it_is_killed", folder.path());
         let mut acknowledged = height;
-        let mut heard = || {
-            let line = lines.next()?.unwrap();
-            line.strip_prefix("imported ")?.parse::<u64>().ok()
-        };
         // Past what is there, then at another point of what is not each time; one in seven dies while it opens.
         let more = height + (kill * 5 + 3) % 11;
         while kill % 7 > 0 && acknowledged < more {
-            let Some(number) = heard() else { break };
+            let Some(number) = child.hear() else { break };
             acknowledged = number;
         }
-        child.kill().unwrap();
-        while let Some(number) = heard() {
-            acknowledged = acknowledged.max(number);
-        }
-        child.wait().unwrap();
+        acknowledged = child.kill().unwrap_or(acknowledged).max(acknowledged);
 
         let store = Arc::new(Store::open(folder.path(), store::Options::default()).unwrap());
         let chain = Chain::open(store.clone(), genesis(), Options::default()).unwrap();
         let head = chain.head();
         assert!(head.id.number >= acknowledged, "{acknowledged} was acknowledged, {} is there", head.id.number);
-        assert_eq!(stored_root(&*head.state).unwrap(), head.header.state_root);
-        assert_eq!(store.check().unwrap().faults, []);
+        assert_eq!((store.check().unwrap().faults, check_state(&*store).unwrap().faults), (vec![], vec![]));
         height = head.id.number;
         if height == 54 {
             assert_eq!(head.id.hash, HEAD);
