@@ -13,6 +13,7 @@
 
 mod arguments;
 mod context;
+mod debug;
 mod development;
 mod error;
 mod eth;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{Context, error::RpcError, eth, evm, execlayer, net, txpool, web3};
+use crate::{Context, debug, error::RpcError, eth, evm, execlayer, net, txpool, web3};
 
 /// How long a call of a method may keep its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub(crate) use methods;
 
 /// Every method, by namespace.
 pub(crate) const NAMESPACES: &[(&str, &[Method])] = &[
+    ("debug", debug::METHODS),
     ("eth", eth::METHODS),
     ("evm", evm::METHODS),
     ("execlayer", execlayer::METHODS),

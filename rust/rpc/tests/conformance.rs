@@ -7,8 +7,16 @@ use execlayer_rpc::{Limits, Server};
 use serde_json::Value;
 
 /// Whose exchanges are run, and how many there are at least.
-const METHODS: [(&str, usize); 4] =
-    [("eth_call", 3), ("eth_createAccessList", 2), ("eth_estimateGas", 3), ("eth_getProof", 2)];
+const METHODS: [(&str, usize); 8] = [
+    ("debug_getRawBlock", 2),
+    ("debug_getRawHeader", 2),
+    ("debug_getRawReceipts", 2),
+    ("debug_getRawTransaction", 1),
+    ("eth_call", 3),
+    ("eth_createAccessList", 2),
+    ("eth_estimateGas", 3),
+    ("eth_getProof", 2),
+];
 
 /// Every file of the archive by its path; None, with a word about it, where the fixtures are not there.
 fn fixture() -> Option<BTreeMap<String, Vec<u8>>> {
