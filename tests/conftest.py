@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +24,16 @@ def fixtures_folder() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def primitives(fixtures_folder: Path) -> Callable[[str], Any]:
+    """Reads one JSON file of the archive of that name."""
+
+    def read(name: str) -> Any:
+        with tarfile.open(fixtures_folder / "primitives.tar.xz", "r:xz") as archive:
+            member = archive.extractfile(f"primitives/{name}")
+            assert member is not None
+            return json.load(member)
+
+    return read

@@ -35,7 +35,7 @@ RUST_EDGES: dict[str, set[str]] = {
 PYTHON_FLOORS: list[set[str]] = [
     {"errors", "config", "observe", "units", "artifacts", "_core"},
     {"chain", "pool", "accounts", "contract", "upstream", "results", "proofs", "spec", "trace", "evm"},
-    {"models", "extensions", "orders", "producer", "server", "testing"},
+    {"models", "extensions", "follower", "orders", "producer", "server", "testing"},
     {"node"},
     {"cli"},
 ]

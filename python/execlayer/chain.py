@@ -59,7 +59,7 @@ class Chain:
         """A chain in memory: Osaka's rules and ten well-known accounts of 10,000 ether, unless a genesis differs.
 
         ``spec`` gives other rules, in place of the genesis's own. Settings are those of the tables ``execution``,
-        ``pool`` and ``mining`` of :class:`~execlayer.config.Config`, such as ``parallel="off"``.
+        ``store``, ``pool`` and ``mining`` of :class:`~execlayer.config.Config`, such as ``parallel="off"``.
 
         >>> alice, bob = Chain.dev(spec=ChainSpec.osaka().with_gas(transfer=5_000)).accounts[:2]
         >>> alice.transfer(bob, 1).gas_used
@@ -76,6 +76,7 @@ class Chain:
         genesis: GenesisLike | None = None,
         *,
         spec: ChainSpec | None = None,
+        read_only: bool = False,
         **settings: Any,
     ) -> Self:
         """The chain in a folder, which is made where it isn't there; without a genesis, :meth:`dev`'s chain is begun.
@@ -83,7 +84,10 @@ class Chain:
         of :meth:`dev`.
 
         What a call has acknowledged survives a crash of the process and of the machine; of what waits for a block, a
-        crash of the process.
+        crash of the process. ``durability`` asks for less, and more speed.
+
+        ``read_only`` opens it beside a process that writes, such as a running node: the chain as it is at that moment.
+        What would change it raises ``StoreReadOnly``.
 
         *Errors*: :class:`~execlayer.errors.StoreInUse` where another process has it open, ``OtherGenesis`` where it
         holds another chain, :class:`~execlayer.errors.InvalidGenesis`, :class:`~execlayer.errors.StoreError`.
@@ -94,6 +98,8 @@ class Chain:
         text = _genesis_text(genesis)
         if spec is not None:
             text = genesis_under(spec, text)
+        if read_only:
+            return cls(_core.Chain.open(str(folder), text or known, {**settings, "read_only": True}))
         if text is None or text == known:
             return cls(_core.Chain.open(str(folder), known, settings))
         if known is None:
@@ -351,6 +357,15 @@ class Chain:
         *Errors*: ``ImportRefused`` in one of its forms; the chain is then as it was.
         """
         return self._core.import_block(raw)
+
+    def set_head(self, block: BlockName) -> _core.Block:
+        """Makes a block that was imported the head, whether its branch is the better one or not. What is no longer
+        canonical is kept as a side branch.
+
+        *Errors*: :class:`~execlayer.errors.UnknownBlock`; ``StateNotKept`` where the history window has passed the
+        common ancestor.
+        """
+        return self._core.set_head(block)
 
     def snapshot(
         self,

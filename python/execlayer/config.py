@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from .errors import InvalidConfig
 
@@ -68,6 +68,40 @@ class Execution(Settings):
     verify: bool = False
     """Executes each parallel block in sequence, too, and refuses it where the results differ."""
 
+    seals: bool = False
+    """Verifies the seals of proof of work (ethash) of imported blocks before the merge."""
+
+
+MAP_BYTES = 16 << 40
+
+
+class Store(Settings):
+    """What is kept in the chain's folder, and when it is on the disk. Without a folder only `history` matters."""
+
+    durability: Literal["full", "batched", "none"] = "full"
+    """`full`: each block before it is acknowledged. `batched`: several at once; a crash loses the last ones, never the
+    file. `none`: when the system likes; a power cut can cost the file, and the next open says whether it did."""
+
+    history: Literal["archive"] | PositiveInt = 128
+    """Blocks below the head whose state can be read, and which a reorganisation can undo; `archive`: all."""
+
+    map_size: int = Field(default=4 << 30, ge=1 << 20, le=MAP_BYTES)
+    """Bytes of addresses that are reserved at first; the file takes only what is written."""
+
+    growth: int = Field(default=4 << 30, ge=1 << 20, le=MAP_BYTES)
+    """Bytes of addresses that are added each time they are full."""
+
+    read_cache_bytes: int = Field(default=256 << 20, ge=0, le=MAP_BYTES)
+    """Memory for what was read or written last; 0 for none."""
+
+    write_batch_bytes: int = Field(default=64 << 20, ge=1, le=MAP_BYTES)
+    """How much `batched` gathers before it writes."""
+
+
+def separated(value: Any) -> Any:
+    """Several values out of one text, as the environment has them."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
 
 class Pool(Settings):
     """What may wait for a block, and what goes first."""
@@ -114,10 +148,7 @@ class Pool(Settings):
     system_senders: tuple[str, ...] = ()
     """Addresses whose transactions are of the class `system`; in the environment separated by commas."""
 
-    @field_validator("system_senders", mode="before")
-    @classmethod
-    def _separated(cls, value: Any) -> Any:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    _several = field_validator("system_senders", mode="before")(separated)
 
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -170,16 +201,24 @@ class Config(Settings):
     genesis: Path | None = None
     """A genesis.json of geth's form; without it the development chain."""
 
+    follow: tuple[str, ...] = ()
+    """Nodes whose chain is followed, by URL, several for one chain: blocks come from there and none are made here. In the
+    environment separated by commas."""
+
     execution: Execution = Execution()
     metrics: Metrics = Metrics()
+    store: Store = Store()
     mining: Mining = Mining()
     pool: Pool = Pool()
     rpc: Rpc = Rpc()
 
+    _several = field_validator("follow", mode="before")(separated)
+
     def chain_settings(self) -> dict[str, Any]:
         """What :meth:`execlayer.Chain.dev` and :meth:`execlayer.Chain.open` take beside the genesis."""
         mining = self.mining.model_dump(exclude={"mode", "block_time_seconds"})
-        settings = {**self.execution.model_dump(), **mining, **self.pool.model_dump()}
+        tables = (self.execution, self.store, self.pool)
+        settings = mining | {name: value for table in tables for name, value in table.model_dump().items()}
         return {name: value for name, value in settings.items() if value is not None}
 
 

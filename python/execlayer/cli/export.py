@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     if not Path(options.data).is_dir():
         raise FileNotFoundError(f"no chain in {options.data}")
     genesis = None if options.genesis is None else Path(options.genesis)
-    with Chain.open(options.data, genesis) as chain:
+    with Chain.open(options.data, genesis, read_only=True) as chain:
         last = chain.head.number if options.last is None else options.last
         with progress.line(lambda blocks: f"{blocks:,} blocks", quiet=options.json) as watch:
             written = _core.export_blocks(chain.core, options.file, options.first, last, watch)

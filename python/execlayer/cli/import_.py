@@ -15,7 +15,8 @@ from .codes import DONE
 EXAMPLES = """examples:
   execlayer import --genesis genesis.json --data chain chain.rlp    into a folder, which is made where it is missing
   execlayer import --genesis genesis.json chain.rlp                 into memory: to see whether all is right
-  execlayer import --data chain more.rlp --json                     on top of what is there, for programs"""
+  execlayer import --data chain more.rlp --json                     on top of what is there, for programs
+  execlayer import --data chain mainnet.rlp --seals                 with the seals of proof of work"""
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--genesis", metavar="FILE", help="geth's genesis.json; default: the folder's, or the development chain"
     )
     parser.add_argument("--data", metavar="DIR", help="the chain's folder; without it nothing is kept")
+    parser.add_argument("--seals", action="store_true", help="verify the seals of proof of work, too")
+    parser.add_argument(
+        "--durability",
+        choices=("full", "batched", "none"),
+        default="full",
+        help="when blocks are on disk: each, several at once, when the system likes (default full)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,7 +44,9 @@ def run(options: argparse.Namespace) -> int:
         return f"{blocks:,} blocks, {octets / 2**20:.1f} MiB, at height {height:,}"
 
     genesis = None if options.genesis is None else Path(options.genesis)
-    with Chain.dev(genesis) if options.data is None else Chain.open(options.data, genesis) as chain:
+    settings = {"seals": options.seals, "durability": options.durability}
+    opened = Chain.dev(genesis, **settings) if options.data is None else Chain.open(options.data, genesis, **settings)
+    with opened as chain:
         with progress.line(show, quiet=options.json) as watch:
             told = _core.import_blocks(chain.core, options.file, watch)
         head = chain.head

@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   execlayer node                                  a devnet in memory
   execlayer node --data devnet                    one that survives a restart
   execlayer node --block-time 2 --port 0          a block every two seconds, on any free port
+  execlayer node --data copy --genesis genesis.json --follow http://127.0.0.1:8545
   execlayer node --json | jq -r .event            for programs"""
 
 

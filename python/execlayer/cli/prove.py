@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if not Path(options.data).is_dir():
         raise FileNotFoundError(f"no chain in {options.data}")
     genesis = None if options.genesis is None else Path(options.genesis)
-    with Chain.open(options.data, genesis) as chain:
+    with Chain.open(options.data, genesis, read_only=True) as chain:
         if options.transaction is not None:
             root, proof = "transactionsRoot", _item("transaction", chain.prove_transaction(options.transaction))
         elif options.receipt is not None:

@@ -20,6 +20,10 @@ OPTIONS = {
     "parallel": "execution.parallel",
     "max_threads": "execution.max_threads",
     "verify": "execution.verify",
+    "seals": "execution.seals",
+    "durability": "store.durability",
+    "history": "store.history",
+    "follow": "follow",
 }
 """Which setting each option stands for."""
 
@@ -41,6 +45,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action="store_const", const=True, help="execute each parallel block in sequence, too, and compare"
     )
+    parser.add_argument("--seals", action="store_const", const=True, help="verify seals of proof of work")
+    parser.add_argument("--durability", choices=("full", "batched", "none"), help="when blocks are on disk (default full)")
+    parser.add_argument("--history", metavar="BLOCKS", help="states that can be read: a number (128), or archive")
+    parser.add_argument("--follow", metavar="URL", help="take blocks from this node instead of making them")
     mining = parser.add_mutually_exclusive_group()
     mining.add_argument("--block-time", type=float, metavar="SECONDS", help="a block every so often, empty or not")
     mining.add_argument("--no-mining", dest="mining", action="store_const", const="manual", help="only when asked to")

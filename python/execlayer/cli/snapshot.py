@@ -77,7 +77,7 @@ def _write(options: argparse.Namespace, genesis: Path | None, watch: progress.Te
     if not Path(options.data).is_dir():
         raise FileNotFoundError(f"no chain in {options.data}")
     at = int(options.at) if options.at.isdecimal() else options.at
-    with Chain.open(options.data, genesis) as chain:
+    with Chain.open(options.data, genesis, read_only=True) as chain:
         return chain.snapshot(options.file, at, progress=watch)
 
 

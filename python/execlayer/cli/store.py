@@ -1,6 +1,7 @@
 """Look after the store in a chain's folder: what it holds, whether all of it is right, and without what is free.
 
-``compact`` and ``check`` need that nobody else writes it.
+``check`` reads every row, then the newest state as rows and as a trie, each node against its hash, and holds both against
+the head's header. ``compact`` needs that nobody else has the folder open.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from .codes import DONE, REFUSED
 
 EXAMPLES = """examples:
   execlayer store stat chain                    rows and bytes by family
-  execlayer store check chain                   reads every row; a line for each that is wrong
+  execlayer store check chain                   reads everything; a line for each thing that is wrong
   execlayer store compact chain --json          gives back what is free in the file"""
 
 
@@ -48,13 +49,16 @@ def _stat(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from .. import _core
 
-    rows, faults = _core.store_check(options.folder)
+    found = _core.store_check(options.folder)
+    faults = found["faults"]
     if options.json:
-        print(json.dumps({"rows": rows, "faults": faults}))
+        print(json.dumps(found))
     else:
         for fault in faults:
             print(fault)
-        print(f"{rows:,} rows read, {len(faults)} wrong")
+        if found["block"] is not None:
+            print(f"state after block {found['block']}: {found['accounts']:,} accounts, {found['slots']:,} slots")
+        print(f"{found['rows']:,} rows read, {len(faults)} wrong")
     return REFUSED if faults else DONE
 
 

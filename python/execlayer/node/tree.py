@@ -11,7 +11,9 @@ import trio
 
 from ..chain import Chain
 from ..config import Config
+from ..follower import Follower
 from ..producer import Producer
+from ..upstream import Client, Endpoint
 from .display import Display
 
 A_WHILE_SECONDS = 3_600
@@ -50,7 +52,10 @@ async def run_services(
     from .. import _core
     from ..server import Methods, serve, serve_metrics
 
-    rpc = _core.Rpc(chain.core, development=config.rpc.serves_development, automine=config.mining.mode == "automine")
+    # Who follows makes no blocks, on nobody's word.
+    automine = config.mining.mode == "automine" and not config.follow
+    development = config.rpc.serves_development and not config.follow
+    rpc = _core.Rpc(chain.core, development=development, automine=automine)
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             endpoints: Sequence[str] = ()
@@ -61,8 +66,11 @@ async def run_services(
                 await nursery.start(serve_metrics, chain.metrics, config.metrics.host, config.metrics.port)
             with display.shown(chain, endpoints):
                 await nursery.start(_follow, chain, display)
+                if config.follow:
+                    follower = Follower(chain, [Client(Endpoint(url=url)) for url in config.follow])
+                    nursery.start_soon(follower.run)
                 # With a server, whoever submits mines in the same breath, unless a client has switched that off.
-                mode = "manual" if endpoints and config.mining.mode == "automine" else config.mining.mode
+                mode = "manual" if config.follow or (endpoints and automine) else config.mining.mode
                 seconds = config.mining.block_time_seconds
                 # At the time that clients see, who may have moved the clock.
                 producer = Producer(chain, mode, block_time_seconds=seconds, mine=rpc.mine)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chain::{
-    Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Store, Submission,
+    Anchor, BlockRef, BlockState, Chain, ChainError, Genesis, Ledger, Located, MineOptions, Options, Store, Submission,
     exec::{
         call::{BlockOverrides, CallRequest},
         parallel::access_list_of,
@@ -31,7 +31,7 @@ use crate::{
     mined::PyMined,
     pool::{PyCandidates, PyPool},
     receipt::PyReceipt,
-    settings,
+    settings::{self, Opening},
     spec::PySpec,
 };
 
@@ -53,13 +53,12 @@ impl PyChain {
     fn open_on(
         py: Python<'_>,
         genesis: Option<&Bound<'_, PyAny>>,
-        settings: Option<&Bound<'_, PyDict>>,
+        options: Options,
         source: Source,
         spec: Option<&PySpec>,
         ledger: impl FnOnce() -> Result<Arc<dyn Ledger>, ChainError> + Send,
     ) -> PyResult<Self> {
         let genesis = genesis.map(|genesis| argument("genesis", genesis).text()).transpose()?;
-        let options = settings::read(settings)?;
         let opened = enter::long(py, || {
             // The genesis first: a wrong one must not leave an empty store behind.
             let spec = spec.map(|spec| spec.0.clone());
@@ -168,10 +167,11 @@ impl PyChain {
         spec: Option<&PySpec>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        Self::open_on(py, genesis, settings, Source::Memory, spec, || Ok(Arc::new(Store::memory())))
+        let options = settings::read(settings)?.chain;
+        Self::open_on(py, genesis, options, Source::Memory, spec, || Ok(Arc::new(Store::memory())))
     }
 
-    /// The chain in a folder, with the transactions that waited when it was closed.
+    /// The chain in a folder, with the transactions that waited when it was closed, unless it is opened to read only.
     #[staticmethod]
     #[pyo3(signature = (path, genesis=None, settings=None))]
     fn open(
@@ -182,10 +182,13 @@ impl PyChain {
     ) -> PyResult<Self> {
         let path = argument("path", path).text()?;
         let folder = Path::new(&path);
-        let open = || Store::open(folder, chain::store::Options::default());
-        let opened = Self::open_on(py, genesis, settings, Source::Elsewhere, None, || Ok(Arc::new(open()?)))?;
-        let chain = opened.chain(py)?;
-        enter::long(py, || chain.open_journal(&folder.join(JOURNAL)))?;
+        let Opening { chain: options, store } = settings::read(settings)?;
+        let open = || Store::open(folder, store);
+        let opened = Self::open_on(py, genesis, options, Source::Elsewhere, None, || Ok(Arc::new(open()?)))?;
+        if !store.read_only {
+            let chain = opened.chain(py)?;
+            enter::long(py, || chain.open_journal(&folder.join(JOURNAL)))?;
+        }
         Ok(opened)
     }
 
@@ -469,6 +472,13 @@ impl PyChain {
             Ok::<_, chain::ImportError>(chain.block(id.into())?)
         })
         .map(PyBlock)
+    }
+
+    /// Makes a kept block the head.
+    fn set_head(&self, py: Python<'_>, block: &Bound<'_, PyAny>) -> PyResult<PyBlock> {
+        let block = block_ref("block", block)?;
+        let chain = self.chain(py)?;
+        enter::long(py, || chain.block(chain.set_head(block)?.id.into())).map(PyBlock)
     }
 
     /// Sets a point to return to.

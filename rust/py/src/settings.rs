@@ -1,9 +1,12 @@
 //! How a chain is opened: settings as Python gives them, by name.
 
+use std::sync::Arc;
+
 use chain::{
-    Options,
+    Ethash, History, Options,
     exec::Parallel,
     pool::{Class, Priorities},
+    store,
     types::Address,
 };
 use pyo3::{
@@ -13,13 +16,57 @@ use pyo3::{
 
 use crate::convert::argument;
 
+/// All that can be chosen, for the chain and for the store below it.
+#[derive(Default)]
+pub(crate) struct Opening {
+    pub(crate) chain: Options,
+    pub(crate) store: store::Options,
+}
+
 /// Reads settings; a name that is none, or a value that can't be, is an error that names it.
-pub(crate) fn read(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {
-    let mut options = Options::default();
+pub(crate) fn read(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Opening> {
+    let mut opening = Opening::default();
     for (name, value) in settings.into_iter().flatten() {
-        set(&mut options, &name.cast::<PyString>()?.to_cow()?, &value)?;
+        let name = name.cast::<PyString>()?.to_cow()?;
+        if !set_store(&mut opening.store, &name, &value)? {
+            set(&mut opening.chain, &name, &value)?;
+        }
     }
-    Ok(options)
+    Ok(opening)
+}
+
+/// Sets what is the store's; whether it is. Which sizes make sense is the store's to say.
+fn set_store(options: &mut store::Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let bytes = |name: &'static str| -> PyResult<usize> {
+        let wrong = || argument(name, value).wrong("a number of bytes");
+        usize::try_from(argument(name, value).u64().map_err(|_| wrong())?).map_err(|_| wrong())
+    };
+    match name {
+        "map_size" => options.map_size = bytes("map_size")?,
+        "growth" => options.growth = bytes("growth")?,
+        "read_cache_bytes" => options.read_cache_bytes = bytes("read_cache_bytes")?,
+        "write_batch_bytes" => options.write_batch_bytes = bytes("write_batch_bytes")?,
+        "durability" => {
+            let named = value.extract::<String>().ok().and_then(|name| name.parse().ok());
+            options.durability = named.ok_or_else(|| argument("durability", value).wrong("full, batched or none"))?;
+        }
+        "read_only" => options.read_only = flag("read_only", value)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn flag(name: &'static str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.extract().map_err(|_| argument(name, value).wrong("True or False"))
+}
+
+/// How far back states can be read: "archive", or a number of blocks.
+fn history(value: &Bound<'_, PyAny>) -> PyResult<History> {
+    if value.extract::<String>().is_ok_and(|name| name == "archive") {
+        return Ok(History::Archive);
+    }
+    let blocks = argument("history", value).u64().ok().filter(|blocks| *blocks > 0);
+    blocks.map(History::Window).ok_or_else(|| argument("history", value).wrong("archive, or an int above 0"))
 }
 
 /// Least and most bytes of the pool's memory.
@@ -63,16 +110,13 @@ fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
     match name {
         "batch_size" => options.dispatch.batch_size = count("batch_size", 1..=1 << 20)?,
         "batch_memory" => options.dispatch.batch_memory_bytes = count("batch_memory", MEMORY_BYTES)?,
-        "presimulate" => {
-            options.dispatch.presimulate =
-                value.extract().map_err(|_| argument("presimulate", value).wrong("True or False"))?;
-        }
+        "presimulate" => options.dispatch.presimulate = flag("presimulate", value)?,
         "parallel_workers" => options.workers = Some(count("parallel_workers", 1..=1024)?),
         "parallel" => options.parallel = parallel(value)?,
         "max_threads" => options.threads_max = Some(threads(value)?),
-        "verify" => {
-            options.verify = value.extract().map_err(|_| argument("verify", value).wrong("True or False"))?;
-        }
+        "verify" => options.verify = flag("verify", value)?,
+        "seals" => options.seals = flag("seals", value)?.then(|| Arc::new(Ethash::default())),
+        "history" => options.history = history(value)?,
         "max_memory" => limits.memory_bytes = count("max_memory", MEMORY_BYTES)?,
         "max_transactions" => limits.transactions = count("max_transactions", 1..=100_000_000)?,
         "max_per_sender" => limits.per_sender = count("max_per_sender", 1..=100_000_000)?,
@@ -103,9 +147,8 @@ fn set(options: &mut Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<
         }
         _ => {
             let name = PyString::new(value.py(), name).into_any();
-            return Err(
-                argument("settings", &name).wrong("the name of a setting of execution, the pool or the producer")
-            );
+            return Err(argument("settings", &name)
+                .wrong("the name of a setting of execution, the store, the pool or the producer"));
         }
     }
     Ok(())

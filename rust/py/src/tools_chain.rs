@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chain::{ImportError, Progress, Stop, Store, store};
+use chain::{ChainError, ImportError, Progress, Stop, Store, check_state, store};
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{chain::PyChain, enter};
@@ -104,11 +104,26 @@ pub(crate) fn store_stat<'py>(py: Python<'py>, folder: PathBuf) -> PyResult<Boun
     Ok(told)
 }
 
-/// Reads every row of a folder's store: how many there are, and what is wrong with them, a line each.
+/// Reads every row of a folder's store, and the head's state once more as a trie: how many rows, accounts and slots
+/// there are, and what is wrong with them, a line each.
 #[pyfunction]
-pub(crate) fn store_check(py: Python<'_>, folder: PathBuf) -> PyResult<(u64, Vec<String>)> {
-    let check = enter::long(py, || Store::open(&folder, reading())?.check())?;
-    Ok((check.rows, check.faults.iter().map(ToString::to_string).collect()))
+pub(crate) fn store_check<'py>(py: Python<'py>, folder: PathBuf) -> PyResult<Bound<'py, PyDict>> {
+    let (rows, state) = enter::long(py, || {
+        let store = Store::open(&folder, reading())?;
+        let rows = store.check()?;
+        // What cannot be decoded cannot be held against anything.
+        let state = if rows.faults.is_empty() { Some(check_state(&store)?) } else { None };
+        Ok::<_, ChainError>((rows, state))
+    })?;
+    let state = state.unwrap_or_default();
+    let faults = rows.faults.iter().map(ToString::to_string);
+    let told = PyDict::new(py);
+    told.set_item("rows", rows.rows)?;
+    told.set_item("block", state.block.map(|block| block.number))?;
+    told.set_item("accounts", state.accounts)?;
+    told.set_item("slots", state.slots)?;
+    told.set_item("faults", faults.chain(state.faults.iter().map(ToString::to_string)).collect::<Vec<_>>())?;
+    Ok(told)
 }
 
 /// Writes a folder's store anew without what is free in it; its bytes before and after.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,3 +80,15 @@ def test_an_artifact_knows_its_calls_errors_and_events() -> None:
     expected = {"ref": b"\xab" * 32, "quote": "0x" + "22" * 20, "borrowed": 7, "profit": 8}
     assert contract.event("Arbitrage", log) == expected
     assert contract.event("Arbitrage", {"topics": ["0x" + "00" * 32], "data": "0x"}) is None
+
+
+def test_the_public_vectors_are_encoded_as_they_say(primitives: Callable[[str], Any]) -> None:
+    cases = primitives("ABITests/basic_abi_tests.json")
+    assert len(cases) >= 3
+    for case in cases.values():
+        # JSON has no bytes.
+        pairs = zip(case["types"], case["args"], strict=True)
+        values = [value.encode() if kind.startswith("bytes") else value for kind, value in pairs]
+        encoded = abi.encode(case["types"], values)
+        assert encoded.hex() == case["result"]
+        assert list(abi.decode(case["types"], encoded)) == values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -10,6 +11,7 @@ import pytest
 from eth_account import Account
 
 from execlayer import Key
+from execlayer.errors import KeystoreError
 from execlayer.orders.keys import KeyUnreadable, auth_keys, read_key, relay_identity, sender_keys
 from execlayer.orders.settings import OrderSettings, load
 
@@ -87,3 +89,17 @@ def test_senders_identity_and_sources_come_from_their_files(tmp_path: Path) -> N
         sender_keys(settings_with(tmp_path))
     with pytest.raises(KeyUnreadable, match="nowhere"):
         sender_keys(settings_with(tmp_path, senders={"keys": [tmp_path / "nowhere"]}))
+
+
+def test_the_public_keystores_open_but_for_one_that_the_standard_of_scrypt_forbids(
+    primitives: Callable[[str], Any],
+) -> None:
+    cases = primitives("KeyStoreTests/basic_tests.json")
+    assert len(cases) >= 5
+    for name, case in cases.items():
+        sealed, password = json.dumps(case["json"]).encode(), case["password"].encode()
+        if name == "test2":
+            with pytest.raises(KeystoreError, match="n"):
+                Key.from_keystore(sealed, password)
+        else:
+            assert Key.from_keystore(sealed, password) == Key(bytes.fromhex(case["priv"]))
