@@ -62,6 +62,7 @@ AREAS: dict[str, list[Producer]] = {
     "blocks": [
         compare("blocks"),
         cargo("bench", "--package", "execlayer-chain", "--bench", "import", "--", "--json"),
+        python("mining"),
         python("scripting"),
     ],
     "evm": [compare("evm"), python("calls")],

@@ -202,8 +202,8 @@ class Config(Settings):
     """A genesis.json of geth's form; without it the development chain."""
 
     follow: tuple[str, ...] = ()
-    """Nodes whose chain is followed, by URL, several for one chain: blocks come from there and none are made here. In the
-    environment separated by commas."""
+    """Nodes whose chain is followed, by URL, several for one chain: blocks come from there and none are made here. In
+    the environment separated by commas."""
 
     execution: Execution = Execution()
     metrics: Metrics = Metrics()

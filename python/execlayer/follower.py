@@ -1,9 +1,9 @@
-"""Keeps a chain at the head of another node's: blocks are fetched as bytes, and taken only after they were executed here.
+"""Keeps a chain at the head of another node's: blocks are fetched as bytes and taken once they were executed here.
 
 The head is watched as :mod:`execlayer.upstream` does, over one endpoint or several; the bytes come by
-``debug_getRawBlock``. The other side says which branch is canonical: where it reorganises, so does the chain, within its
-history window. What breaks a rule is refused, whoever says so, and ends the service; nothing is believed but the order of
-heads.
+``debug_getRawBlock``. The other side says which branch is canonical: where it reorganises, so does the chain, within
+its history window. What breaks a rule is refused, whoever says so, and ends the service; nothing is believed but which
+block is the head.
 
 >>> chain = Chain.open("copy", "genesis.json")                                                      # doctest: +SKIP
 >>> follower = Follower(chain, [Client(Endpoint(url="http://127.0.0.1:8545"))])                     # doctest: +SKIP
@@ -52,9 +52,10 @@ class Follower:
         """Follows until cancelled; started when the chain has reached the other's head for the first time.
 
         *Errors*: :class:`~execlayer.errors.ImportRefused` in one of its forms for a block that breaks a rule;
-        :class:`~execlayer.errors.OtherGenesis` where the other chain begins with another block; ``StateNotKept`` where it
-        reorganised deeper than the history window; :class:`~execlayer.upstream.CallRefused` where the other side doesn't
-        hand out blocks. The chain is then at the last block that was taken. An endpoint that fails is waited for.
+        :class:`~execlayer.errors.OtherGenesis` where the other chain begins with another block; ``StateNotKept`` where
+        it reorganised deeper than the history window; :class:`~execlayer.upstream.CallRefused` where the other side
+        doesn't hand out blocks. The chain is then at the last block that was taken. An endpoint that fails is waited
+        for.
         """
         started = False
         async with trio.open_nursery() as nursery:

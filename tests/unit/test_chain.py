@@ -326,6 +326,71 @@ except errors.StoreInUse as error:
     assert int(pid) == os.getpid() and path.strip().startswith(str(tmp_path))
 
 
+def test_another_process_reads_beside_the_one_that_writes_and_changes_nothing(tmp_path: Path) -> None:
+    script = """
+import sys
+from execlayer import Chain, errors
+with Chain.open(sys.argv[1], read_only=True) as chain:
+    try:
+        chain.mine()
+    except errors.StoreReadOnly:
+        print(chain.head.number, chain.head.hash, chain.block(1).hash)
+"""
+    with Chain.open(tmp_path) as chain:
+        hashes = [chain.mine(timestamp=time).hash for time in (12, 24)]
+        done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+        assert chain.head.number == 2
+    assert done.stdout.split() == ["2", hashes[1], hashes[0]]
+    with pytest.raises(errors.StoreError):
+        Chain.open(tmp_path / "absent", read_only=True)
+
+
+@pytest.mark.parametrize("durability", ["full", "batched", "none"])
+def test_a_folder_that_was_closed_holds_every_block_whatever_its_durability(tmp_path: Path, durability: str) -> None:
+    sizes: dict[str, Any] = {
+        "map_size": 1 << 20,
+        "growth": 1 << 20,
+        "read_cache_bytes": 0,
+        "write_batch_bytes": 1 << 16,
+    }
+    with Chain.open(tmp_path, durability=durability, **sizes) as chain:
+        head = [chain.mine(timestamp=time) for time in range(1, 40)][-1]
+    with Chain.open(tmp_path) as chain:
+        assert chain.head == head
+
+
+def test_states_are_kept_as_far_back_as_was_asked(tmp_path: Path) -> None:
+    for history, oldest in ((3, 7), ("archive", 0)):
+        chain = Chain.dev(history=history)
+        alice, bob = chain.accounts[:2]
+        for _ in range(10):
+            alice.transfer(bob, 1)
+        at = chain.balance(bob.address, oldest)
+        assert chain.balance(bob.address) == at + 10 - oldest
+        if oldest > 0:
+            with pytest.raises(errors.StateNotKept):
+                chain.balance(bob.address, oldest - 1)
+
+
+def test_the_head_goes_where_it_is_told(chain: Chain, alice: Account, bob: Account) -> None:
+    hashes = [alice.transfer(bob, 1).block_hash for _ in range(4)]
+    assert chain.set_head(2).hash == chain.head.hash == hashes[1]
+    assert chain.set_head(hashes[3]).number == chain.head.number == 4
+    with pytest.raises(errors.UnknownBlock):
+        chain.set_head(5)
+    assert chain.head.hash == hashes[3]
+
+
+def test_a_seal_that_is_none_is_refused_where_seals_count() -> None:
+    genesis = {"config": {"chainId": 5}, "difficulty": "0x20000", "gasLimit": "0x1c9c380", "alloc": {}}
+    raw = Chain.dev(genesis).mine(timestamp=12).raw
+    assert Chain.dev(genesis).import_block(raw).number == 1
+    sealed = Chain.dev(genesis, seals=True)
+    with pytest.raises(errors.InvalidHeader, match="mixHash is 0x0000"):
+        sealed.import_block(raw)
+    assert sealed.head.number == 0
+
+
 def test_a_refused_genesis_leaves_no_store_behind(tmp_path: Path) -> None:
     with pytest.raises(errors.GenesisFieldMissing):
         Chain.open(tmp_path / "data", genesis={"alloc": {}})
@@ -447,6 +512,11 @@ CALLS: list[tuple[str, Callable[[Chain, Any], object], list[Any]]] = [
     ("path", lambda _, value: _core.Chain.open(value), [5, None]),
     ("access_list", lambda chain, value: chain.call(RICH, access_list=value), [5, ["x"]]),
     ("sender", lambda chain, value: chain.call(RICH, sender=value), [5, "alice"]),
+    ("durability", lambda _, value: Chain.dev(durability=value), ["often", 1]),
+    ("history", lambda _, value: Chain.dev(history=value), ["some", 0, -1, 1.5]),
+    ("map_size", lambda _, value: Chain.dev(map_size=value), ["many", -1]),
+    ("seals", lambda _, value: Chain.dev(seals=value), ["yes", 2]),
+    ("block", lambda chain, value: chain.set_head(value), ["newest", 1.5]),
 ]
 
 

@@ -48,6 +48,8 @@ def test_settings_are_frozen() -> None:
         ("[mining]\nmode = 'fast'", "mining.mode", "fast", "'automine', 'interval' or 'manual'"),
         ("[mining]\nblock_time_seconds = 0", "mining.block_time_seconds", 0, "greater than 0"),
         ("rpc = 1", "rpc", 1, "valid dictionary"),
+        ("[store]\ndurability = 'often'", "store.durability", "often", "'full', 'batched' or 'none'"),
+        ("[store]\nmap_size = 5", "store.map_size", 5, "greater than or equal to 1048576"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
@@ -106,3 +108,12 @@ def test_only_this_machine_may_develop_unless_told_otherwise() -> None:
     assert not Rpc(host="0.0.0.0").serves_development
     assert Rpc(host="0.0.0.0", development=True).serves_development
     assert not Rpc(development=False).serves_development
+
+
+def test_what_is_kept_is_a_table_of_its_own() -> None:
+    environ = {"EXECLAYER_STORE__HISTORY": "64", "EXECLAYER_FOLLOW": "http://127.0.0.1:1, ws://127.0.0.1:2"}
+    config = load(environ=environ, overrides={"store.durability": "batched"})
+    assert (config.store.history, config.store.durability) == (64, "batched")
+    assert config.follow == ("http://127.0.0.1:1", "ws://127.0.0.1:2")
+    assert load(overrides={"store.history": "archive"}).chain_settings()["history"] == "archive"
+    Chain.dev(**config.chain_settings())

@@ -46,7 +46,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--verify", action="store_const", const=True, help="execute each parallel block in sequence, too, and compare"
     )
     parser.add_argument("--seals", action="store_const", const=True, help="verify seals of proof of work")
-    parser.add_argument("--durability", choices=("full", "batched", "none"), help="when blocks are on disk (default full)")
+    parser.add_argument(
+        "--durability", choices=("full", "batched", "none"), help="when blocks are on disk (default full)"
+    )
     parser.add_argument("--history", metavar="BLOCKS", help="states that can be read: a number (128), or archive")
     parser.add_argument("--follow", metavar="URL", help="take blocks from this node instead of making them")
     mining = parser.add_mutually_exclusive_group()

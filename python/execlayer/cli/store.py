@@ -1,7 +1,7 @@
 """Look after the store in a chain's folder: what it holds, whether all of it is right, and without what is free.
 
-``check`` reads every row, then the newest state as rows and as a trie, each node against its hash, and holds both against
-the head's header. ``compact`` needs that nobody else has the folder open.
+``check`` reads every row, then the newest state as rows and as a trie, each node against its hash, and holds both
+against the head's header. ``compact`` needs that nobody else has the folder open.
 """
 
 from __future__ import annotations

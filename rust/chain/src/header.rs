@@ -269,12 +269,12 @@ pub(crate) fn difficulty(timestamp: u64, parent: &Header, spec: &ChainSpec, rule
         balance(1, if passed < 13 { 0 } else { 2 })
     };
     let raised: U256 = parent.difficulty + step * U256::from(up);
-    let moved = raised.saturating_sub(step * U256::from(down)).max(minimum);
+    let moved = raised.saturating_sub(step * U256::from(down));
     // The bomb: doubles every 100,000 blocks, and was set back several times.
     let counted = number.saturating_sub(bomb_delay(number, spec, rules));
     match (counted / 100_000).checked_sub(2) {
         Some(exponent) if exponent < 256 => (moved + (U256::ONE << exponent as usize)).max(minimum),
-        _ => moved,
+        _ => moved.max(minimum),
     }
 }
 

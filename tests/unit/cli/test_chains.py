@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,29 @@ def test_what_is_not_there_is_named(run: Run, grown: Path) -> None:
     assert not (grown / "absent").exists()
 
 
+def test_a_folder_that_another_process_writes_can_be_exported_proven_and_written_as_a_snapshot(grown: Path) -> None:
+    def ran(*arguments: object) -> str:
+        command = [sys.executable, "-m", "execlayer", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with Chain.open(grown / "one") as chain:
+        assert ran("export", "--data", grown / "one", grown / "out").startswith("10 blocks")
+        proof = json.loads(ran("prove", "0x" + "11" * 20, "--data", grown / "one", "--json"))
+        assert proof["stateRoot"] == chain.head.state_root
+        assert chain.head.hash in ran("snapshot", "write", grown / "snapshot", "--data", grown / "one")
+        assert " rows" in ran("store", "stat", grown / "one")
+        assert ran("store", "check", grown / "one").endswith(", 0 wrong\n")
+
+
+def test_blocks_without_seals_are_refused_where_seals_count(run: Run, grown: Path) -> None:
+    genesis, blocks = grown / "genesis.json", grown / "chain.rlp"
+    run("export", "--data", grown / "one", blocks)
+    code, out, err = run("import", "--genesis", genesis, "--data", grown / "two", blocks, "--seals")
+    assert (code, out) == (1, "") and "mixHash" in err
+    code, out, err = run("import", "--genesis", genesis, "--data", grown / "two", blocks, "--durability", "batched")
+    assert (code, err) == (0, "") and out.startswith("10 blocks imported")
+
+
 def test_a_store_is_counted_checked_and_compacted(run: Run, grown: Path) -> None:
     code, out, _ = run("store", "stat", grown / "one", "--json")
     stat = json.loads(out)
@@ -77,7 +102,9 @@ def test_a_store_is_counted_checked_and_compacted(run: Run, grown: Path) -> None
     assert " rows" in run("store", "stat", grown / "one")[1]
     code, out, _ = run("store", "check", grown / "one")
     assert code == 0 and out.endswith("rows read, 0 wrong\n")
-    assert json.loads(run("store", "check", grown / "one", "--json")[1])["faults"] == []
+    assert out.startswith("state after block 10: ")
+    told = json.loads(run("store", "check", grown / "one", "--json")[1])
+    assert (told["block"], told["faults"]) == (10, [])
     code, out, _ = run("store", "compact", grown / "one", "--json")
     assert code == 0 and json.loads(out)["after"] <= json.loads(out)["before"]
     with Chain.open(grown / "one", genesis=grown / "genesis.json") as chain:

@@ -121,6 +121,23 @@ def test_a_folder_survives_a_restart(tmp_path: Path) -> None:
         running.end()
 
 
+def test_a_node_follows_another_and_makes_no_blocks_of_its_own(tmp_path: Path) -> None:
+    with node("--json") as source:
+        url = source.event()["rpc"]
+        transfer(url)
+        first = source.event()
+        with node("--json", "--data", str(tmp_path / "copy"), "--follow", url) as follower:
+            ours = follower.event()["rpc"]
+            taken = follower.event()
+            assert (taken["event"], taken["number"], taken["hash"]) == ("block", 1, first["hash"])
+            transfer(url)
+            assert follower.event()["hash"] == source.event()["hash"]
+            with pytest.raises(AssertionError, match="-32601"):
+                call(ours, "evm_mine")
+            follower.end()
+        source.end()
+
+
 def test_a_socket_file_is_told_and_answers(tmp_path: Path) -> None:
     path = tmp_path / "node.ipc"
     with node("--json", "--ipc", str(path)) as running:

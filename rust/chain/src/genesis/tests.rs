@@ -117,10 +117,9 @@ fn first_blocks_are_those_of_the_public_vectors() {
         case.as_object_mut().unwrap().remove("result");
         for account in case["alloc"].as_object_mut().unwrap().values_mut() {
             let account = account.as_object_mut().unwrap();
-            // As balances were called in those days.
-            if let Some(wei) = account.remove("wei") {
-                account.insert("balance".to_owned(), wei);
-            }
+            // Balances had two names in those days, and could be left out.
+            let balance = account.remove("wei").or(account.remove("balance")).unwrap_or("0".into());
+            account.insert("balance".to_owned(), balance);
         }
         let genesis = Genesis::from_json_under(&case.to_string(), Some(frontier())).unwrap();
         assert_eq!(Bytes::from(alloy_rlp::encode(genesis.block())), expected, "{name}");

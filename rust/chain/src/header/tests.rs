@@ -67,24 +67,24 @@ struct OldCase {
     current_difficulty: Quantity,
 }
 
-/// Homestead and Byzantium of a network began at these blocks.
-fn network(homestead: u64, byzantium: Option<u64>) -> ChainSpec {
-    let later = [Some((Fork::Homestead, homestead)), byzantium.map(|block| (Fork::Byzantium, block))];
-    let forks = [(Fork::Frontier, 0)].into_iter().chain(later.into_iter().flatten());
-    let forks = forks.map(|(fork, block)| (fork, Activation::Block(block))).collect();
+/// The forks after the first, and the blocks with which they began.
+fn network(later: &[(Fork, u64)]) -> ChainSpec {
+    let forks = [(Fork::Frontier, 0)].iter().chain(later);
+    let forks = forks.map(|(fork, block)| (*fork, Activation::Block(*block))).collect();
     ChainSpec { forks, ..ChainSpec::at(1, Fork::Frontier) }
 }
 
 #[test]
 fn difficulty_is_that_of_whole_networks_in_the_older_vectors() {
     let Some(fixtures) = fixtures::Fixtures::find() else { return };
-    let mainnet = || network(1_150_000, Some(4_370_000));
+    let mainnet = || network(&[(Fork::Homestead, 1_150_000), (Fork::Byzantium, 4_370_000)]);
+    let ropsten = [(Fork::Homestead, 0), (Fork::Byzantium, 1_700_000), (Fork::Constantinople, 4_230_000)];
     let files = [
         ("difficulty.json", 14, mainnet()),
         ("difficultyMainNetwork.json", 2_254, mainnet()),
         ("difficultyCustomMainNetwork.json", 360, mainnet()),
-        ("difficultyRopsten.json", 2_254, network(0, Some(1_700_000))),
-        ("difficultyCustomHomestead.json", 120, network(0, None)),
+        ("difficultyRopsten.json", 2_254, network(&ropsten)),
+        ("difficultyCustomHomestead.json", 120, network(&[(Fork::Homestead, 0)])),
     ];
     for (file, least, spec) in files {
         let text = fixtures.file("primitives", &format!("BasicTests/{file}"));
