@@ -129,7 +129,7 @@ pub fn check_state(ledger: &dyn Ledger) -> Result<StateCheck, ChainError> {
             }));
         }
         Err(Ended::Chain(error)) => return Err(error),
-        Err(Ended::Fault(fault)) => faults.push(fault),
+        Err(Ended::Fault(fault)) => faults.push(*fault),
     }
     Ok(StateCheck { block: Some(head), accounts: rows.accounts.count, slots: rows.slots.count, faults })
 }
@@ -178,12 +178,12 @@ fn read_rows(
 /// Why a walk did not come to its end.
 enum Ended {
     Chain(ChainError),
-    Fault(StateFault),
+    Fault(Box<StateFault>),
 }
 
 impl From<StateFault> for Ended {
     fn from(fault: StateFault) -> Self {
-        Self::Fault(fault)
+        Self::Fault(Box::new(fault))
     }
 }
 
@@ -192,7 +192,7 @@ impl From<roots::RootError> for Ended {
         match error {
             // The disk, not what stands on it.
             roots::RootError::Ledger(error) => Self::Chain(error.into()),
-            damaged => Self::Fault(damaged.into()),
+            damaged => StateFault::from(damaged).into(),
         }
     }
 }

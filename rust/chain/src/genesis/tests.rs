@@ -114,7 +114,10 @@ fn first_blocks_are_those_of_the_public_vectors() {
     assert!(cases.len() >= 3);
     for (name, mut case) in cases {
         let expected: Bytes = case["result"].as_str().unwrap().parse().unwrap();
-        case.as_object_mut().unwrap().remove("result");
+        let fields = case.as_object_mut().unwrap();
+        fields.remove("result");
+        // No digits were a zero in those days.
+        fields.entry("timestamp").and_modify(|time| *time = if *time == "0x" { "0x0".into() } else { time.take() });
         for account in case["alloc"].as_object_mut().unwrap().values_mut() {
             let account = account.as_object_mut().unwrap();
             // Balances had two names in those days, and could be left out.

@@ -36,14 +36,9 @@ pub enum NodeError {
     /// A leaf holds something, an extension leads somewhere, a branch holds at least two things.
     #[error("trie node is not in its canonical form")]
     NotCanonical,
-    /// Not the node that the one above it names.
-    #[error("trie node's hash is {got}, but its parent says {expected}")]
-    Hash {
-        /// What the parent says.
-        expected: B256,
-        /// What the node has.
-        got: B256,
-    },
+    /// Not the node that the one above it names: of this hash.
+    #[error("trie node's hash is {0}, and its parent names another")]
+    Hash(B256),
     /// No key ends in the middle of a byte.
     #[error("trie path of an entry ends in the middle of a byte")]
     HalfByte,

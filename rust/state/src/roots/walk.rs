@@ -134,7 +134,7 @@ impl<'n> Entries<'n> {
         let key = self.key(path);
         let Some(node) = self.nodes.node(&key)? else { return Err(RootError::Missing(key)) };
         let got = keccak256(&node);
-        if got == expected { Ok(node) } else { Err(self.malformed(path, NodeError::Hash { expected, got })) }
+        if got == expected { Ok(node) } else { Err(self.malformed(path, NodeError::Hash(got))) }
     }
 
     fn step(&mut self) -> Result<Option<(Vec<u8>, Bytes)>, RootError> {
