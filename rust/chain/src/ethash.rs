@@ -220,7 +220,7 @@ fn units((bytes, growth): (u64, u64), unit: u64, epoch: u64) -> u64 {
 
 /// Whether an odd number above 2 is prime.
 fn is_prime(number: u64) -> bool {
-    (3..).step_by(2).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+    (3..).step_by(2).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
 }
 
 /// Mixes two words; the hash of Fowler, Noll and Vo was its model.

@@ -48,6 +48,10 @@ pub mod transition;
 mod turns;
 mod waiting;
 
+#[cfg(test)]
+#[path = "../../exec/tests/fixtures/mod.rs"]
+mod fixtures;
+
 pub use anchor::Anchor;
 pub use build::{MineOptions, Mined};
 pub use check::{StateCheck, StateFault, check_state};

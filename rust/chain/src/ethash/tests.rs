@@ -4,9 +4,7 @@ use serde_json::Value;
 use types::{Bytes, primitives::hex};
 
 use super::*;
-
-#[path = "../../../exec/tests/fixtures/mod.rs"]
-mod fixtures;
+use crate::fixtures;
 
 #[test]
 fn caches_mixes_and_results_are_those_of_the_public_vectors() {

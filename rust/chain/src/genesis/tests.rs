@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use crate::block_of;
+use crate::{block_of, fixtures};
 
 use super::*;
 
@@ -101,9 +101,6 @@ fn assets_come_with_their_account_and_nobody_else_may_have_it() {
     let plain = Genesis::from_json(r#"{"config": {"chainId": 5}, "difficulty": "0x1", "alloc": {}}"#).unwrap();
     assert!(plain.alloc().is_empty());
 }
-
-#[path = "../../../exec/tests/fixtures/mod.rs"]
-mod fixtures;
 
 #[test]
 fn first_blocks_are_those_of_the_public_vectors() {

@@ -10,10 +10,7 @@ use types::{B256, Header};
 use evm::{Activation, ChainSpec, Fork};
 
 use super::{NO_OMMERS_HASH, difficulty};
-use crate::blocktest::Network;
-
-#[path = "../../../exec/tests/fixtures/mod.rs"]
-mod fixtures;
+use crate::{blocktest::Network, fixtures};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
