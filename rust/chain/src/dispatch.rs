@@ -1,9 +1,9 @@
 //! Filling a block: asks the pool for a block's worth, executes it in batches, and repairs what goes wrong by the table
 //! in [`crate::recovery`].
 //!
-//! Where the pool's first answer is certain to be the whole block, the chain's executor gets it at once, which may take
-//! several cores. Nearly always that is all; where anything goes wrong, its work is thrown away and the careful way in
-//! batches finds out what.
+//! The chain's executor, which may take several cores, gets the pool's answer at once; where gas limits have promised
+//! more than was used, what the pool says to the rest of the room, and so on until the block is full. Nearly always that is
+//! all; where anything goes wrong, this work is thrown away and the careful way in batches finds out what.
 //!
 //! Order of repair: the state before the batch is restored, the culprit and its sender's later ones are left out of this
 //! block, the batch resized, and the rest resumed. What a repair does to the pool is done only when the block is
@@ -17,7 +17,7 @@ use std::{
 };
 
 use evm::{BlockEnv, assets::issuer_slot, spec::Rules};
-use exec::{BlockBuilder, BlockOutcome, ExecError, Mode, Parallel};
+use exec::{BlockBuilder, BlockOutcome, ExecError, Mode, Parallel, parallel::Growing};
 use pool::{DropReason, Ending, Pool, Pooled, Room, Schedule, Tried};
 use state::View;
 use types::{B256, Payload, Receipt, Recovered, Transaction, Withdrawal, system};
@@ -162,6 +162,8 @@ struct Filling<'a> {
     condemned: HashMap<B256, (Arc<Pooled>, Trouble)>,
     room_bytes: usize,
     blobs: u64,
+    /// Gas of what was executed at once.
+    gas_at_once: u64,
 }
 
 /// What became of a batch.
@@ -190,14 +192,19 @@ impl Chain {
             tried: Tried::default(),
             culprits: HashSet::new(),
             condemned: HashMap::new(),
-            room_bytes: BLOCK_BYTES_MAX - OVERHEAD_BYTES,
-            blobs: frame.rules.blobs.max,
+            room_bytes: 0,
+            blobs: 0,
+            gas_at_once: 0,
         };
+        filling.empty();
         let first = filling.schedule(source);
-        let at_once = first.as_ref().and_then(|schedule| filling.at_once(schedule, withdrawals));
+        let at_once = first.as_ref().and_then(|schedule| filling.at_once(schedule, source, withdrawals));
         let (included, outcome) = match at_once {
             Some(done) => done,
-            None => filling.in_batches(first, source, withdrawals)?,
+            None => {
+                filling.empty();
+                filling.in_batches(first, source, withdrawals)?
+            }
         };
         let Filling { skipped, dispatcher, .. } = filling;
         let record = &mut dispatcher.record;
@@ -244,36 +251,103 @@ struct Round {
 }
 
 impl<'a> Filling<'a> {
-    /// The whole block, where the schedule is sure to be it and nothing goes wrong.
-    fn at_once(&mut self, schedule: &Schedule, withdrawals: &[Withdrawal]) -> Option<(Vec<Recovered>, BlockOutcome)> {
+    /// As nothing was tried yet.
+    fn empty(&mut self) {
+        self.tried.clear();
+        self.room_bytes = BLOCK_BYTES_MAX - OVERHEAD_BYTES;
+        self.blobs = self.frame.rules.blobs.max;
+        self.gas_at_once = 0;
+    }
+
+    /// The whole block, a schedule at a time, where nothing goes wrong.
+    fn at_once(
+        &mut self,
+        first: &Schedule,
+        source: &Source<'_>,
+        withdrawals: &[Withdrawal],
+    ) -> Option<(Vec<Recovered>, BlockOutcome)> {
         let Options { parallel, .. } = *self.chain.options();
-        let count = schedule.transactions.len();
+        if parallel == Parallel::Off || self.settings.presimulate || first.transactions.len() < AT_ONCE_MIN {
+            return None;
+        }
         // Nothing is left to fill up with, or no gas limit promises more than its transaction takes.
-        let certain = schedule.is_all || schedule.transactions.iter().all(|pooled| pooled.gas_limit == GAS_MIN);
-        if parallel == Parallel::Off || self.settings.presimulate || count < AT_ONCE_MIN || !certain {
-            return None;
-        }
-        let Frame { rules, environment, state, .. } = *self.frame;
-        let transactions: Vec<Recovered> = schedule.transactions.iter().map(|one| one.transaction.clone()).collect();
-        if transactions.iter().any(|one| !matches!(self.absent(&one.transaction), Ok(None))) {
-            return None;
-        }
-        let (executor, mode) = (&self.chain.executor, execute::mode(rules));
+        let certain = first.is_all || first.transactions.iter().all(|pooled| pooled.gas_limit == GAS_MIN);
         let begun = Instant::now();
         // Whatever goes wrong, a panic included, goes wrong again in batches, where it is known whose it is.
-        let executed = catch_unwind(AssertUnwindSafe(|| {
-            executor.execute(rules, environment, &transactions, withdrawals, state, mode)
-        }));
-        let (outcome, _) = executed.ok()?.ok()?;
-        let batches = count.div_ceil(self.dispatcher.batch_size(&self.settings));
-        if memory_bytes(&outcome) > self.settings.batch_memory_bytes.saturating_mul(batches) {
-            return None;
-        }
+        let (transactions, outcome) = catch_unwind(AssertUnwindSafe(|| {
+            if certain { self.whole(first, withdrawals) } else { self.in_lots(first, source, withdrawals) }
+        }))
+        .ok()??;
         let cumulative = || outcome.receipts.iter().map(|receipt| receipt.cumulative_gas_used);
         let gas = cumulative().zip(std::iter::once(0).chain(cumulative())).map(|(after, before)| after - before);
         self.dispatcher.record.executed_together(gas, begun.elapsed());
         self.dispatcher.was_calm(&self.settings);
         Some((transactions, outcome))
+    }
+
+    /// A block of exactly this.
+    fn whole(&self, schedule: &Schedule, withdrawals: &[Withdrawal]) -> Option<(Vec<Recovered>, BlockOutcome)> {
+        let Frame { rules, environment, state, .. } = *self.frame;
+        let transactions = self.taken(schedule)?;
+        let executor = &self.chain.executor;
+        let executed = executor.execute(rules, environment, &transactions, withdrawals, state, execute::mode(rules));
+        let (outcome, _) = executed.ok()?;
+        self.fits_memory(&outcome).then_some((transactions, outcome))
+    }
+
+    /// A block of this and of what fills it up.
+    fn in_lots(
+        &mut self,
+        first: &Schedule,
+        source: &Source<'_>,
+        withdrawals: &[Withdrawal],
+    ) -> Option<(Vec<Recovered>, BlockOutcome)> {
+        let Frame { rules, environment, state, .. } = *self.frame;
+        let executor = &self.chain.executor;
+        // Old receipts want each transaction's root, and who verifies wants it of the whole block.
+        if execute::mode(rules).diffs || executor.verifies() {
+            return None;
+        }
+        let mut growing = Growing::new(executor, rules, environment, state);
+        let mut transactions = Vec::new();
+        let mut next = None;
+        for round in 0..ROUNDS_MAX {
+            let schedule = if round == 0 { first } else { next.as_ref()? };
+            if schedule.transactions.is_empty() {
+                break;
+            }
+            let lot = self.taken(schedule)?;
+            growing.push(&lot).ok()?;
+            transactions.extend(lot);
+            if !self.fits_memory(growing.outcome()) {
+                return None;
+            }
+            for pooled in &schedule.transactions {
+                self.tried.insert(pooled.sender(), Some(pooled.nonce + 1));
+                self.room_bytes = self.room_bytes.saturating_sub(pooled.size_bytes);
+                self.blobs = self.blobs.saturating_sub(u64::from(pooled.blobs));
+            }
+            self.gas_at_once = growing.outcome().gas_used;
+            next = self.schedule(source);
+            if next.is_none() {
+                break;
+            }
+        }
+        let outcome = growing.finish(withdrawals).ok()?;
+        Some((transactions, outcome))
+    }
+
+    /// What was scheduled, unless something of it names what is not there.
+    fn taken(&self, schedule: &Schedule) -> Option<Vec<Recovered>> {
+        let transactions: Vec<Recovered> = schedule.transactions.iter().map(|one| one.transaction.clone()).collect();
+        let absent = transactions.iter().any(|one| !matches!(self.absent(&one.transaction), Ok(None)));
+        (!absent).then_some(transactions)
+    }
+
+    /// Whether as many batches might take as much.
+    fn fits_memory(&self, outcome: &BlockOutcome) -> bool {
+        let batches = outcome.receipts.len().div_ceil(self.dispatcher.batch_size(&self.settings)).max(1);
+        memory_bytes(outcome) <= self.settings.batch_memory_bytes.saturating_mul(batches)
     }
 
     /// Batch by batch, round by round until the block is full.
@@ -302,7 +376,7 @@ impl<'a> Filling<'a> {
     }
 
     fn gas_left(&self) -> u64 {
-        self.frame.environment.gas_limit - self.builder.as_ref().map_or(0, BlockBuilder::gas_used)
+        self.frame.environment.gas_limit - self.builder.as_ref().map_or(self.gas_at_once, BlockBuilder::gas_used)
     }
 
     /// The state after the first so many that were included: the block is run again up to there.

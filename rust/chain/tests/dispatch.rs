@@ -40,6 +40,10 @@ const REVERTS: Address = Address::repeat_byte(0xee);
 const TALKS: Address = Address::repeat_byte(0x10);
 
 fn genesis() -> Genesis {
+    genesis_with_gas(100_000_000)
+}
+
+fn genesis_with_gas(gas_limit: u64) -> Genesis {
     LazyLock::force(&LINES);
     let faulty = CustomPrecompile {
         name: "faulty".to_owned(),
@@ -58,7 +62,7 @@ fn genesis() -> Genesis {
     // PUSH0 PUSH0 REVERT; PUSH3 0x010000 PUSH0 LOG0.
     alloc.insert(REVERTS, code(&[0x5f, 0x5f, 0xfd]));
     alloc.insert(TALKS, code(&[0x62, 1, 0, 0, 0x5f, 0xa0]));
-    Genesis::new(spec, 100_000_000, alloc)
+    Genesis::new(spec, gas_limit, alloc)
 }
 
 fn open(dispatch: Dispatch) -> Arc<Chain> {
@@ -425,6 +429,33 @@ fn a_block_made_at_once_on_several_cores_is_the_one_made_in_batches() {
     assert_eq!(expected.receipts.len(), 100);
     for parallel in [Parallel::On, Parallel::Auto] {
         assert_eq!(made(parallel), expected, "{parallel:?}");
+    }
+}
+
+#[test]
+fn a_block_whose_gas_limits_promise_too_much_is_filled_up_on_several_cores() {
+    // They ask for a thousand million, of which there is half, and take five.
+    let sent: Vec<_> = (0..20).flat_map(|nonce| (0..10).map(move |sender| (sender, nonce))).collect();
+    let sent: Vec<_> = sent.into_iter().map(|(sender, nonce)| call(sender, nonce, BOB, &[1], 5_000_000)).collect();
+    // A fault that turns up after the first lot throws that away, too.
+    for spoilt in [false, true] {
+        let made = |parallel: Parallel| {
+            let options = Options { parallel, threads_max: Some(2), clock: || 1_000, ..Options::default() };
+            let chain = Chain::open(Arc::new(Store::memory()), genesis_with_gas(500_000_000), options).unwrap();
+            submit(&chain, &sent);
+            if spoilt {
+                submit(&chain, &[call(0, 20, FAULTY, &[1], 100_000)]);
+            }
+            let mined = chain.mine(MineOptions::at(1)).unwrap();
+            assert_eq!(mined.skipped.len(), usize::from(spoilt));
+            (mined.block, chain.executor().totals().parallel)
+        };
+        let (expected, _) = made(Parallel::Off);
+        assert_eq!(expected.receipts.len(), 200);
+        let (block, parallel) = made(Parallel::On);
+        assert_eq!(block, expected);
+        // All but the few that ran ahead, to learn from.
+        assert!(spoilt || parallel > 150, "{parallel} side by side");
     }
 }
 

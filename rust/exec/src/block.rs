@@ -273,6 +273,22 @@ impl<'a> BlockBuilder<'a> {
         })
     }
 
+    /// Goes on where others have stopped: `view` is the state after what `so_far` tells. The outcome will be that of what
+    /// follows, but for the sums.
+    pub(crate) fn resume(rules: &'a Rules, env: &'a BlockEnv, view: &'a dyn View, so_far: &BlockOutcome) -> Self {
+        let BlockOutcome { gas_used, blob_gas_used, burned, fees, .. } = *so_far;
+        Self {
+            rules,
+            env,
+            overlay: spare::take(view),
+            mode: Mode::default(),
+            parties: Vec::with_capacity(2 * AHEAD),
+            opening: StateDiff::default(),
+            outcome: BlockOutcome { gas_used, blob_gas_used, burned, fees, ..BlockOutcome::default() },
+            log_bytes: 0,
+        }
+    }
+
     /// Makes room for so many more.
     pub(crate) fn reserve(&mut self, transactions: usize) {
         self.outcome.receipts.reserve_exact(transactions);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use evm::{BlockEnv, ChainSpec, Fork};
 use execlayer_exec::{
     BlockBuilder, ExecError, Executor, Mode, Parallel, execute,
-    parallel::{Report, conflicts},
+    parallel::{Growing, Report, conflicts},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use state::{MemoryState, View, ViewError};
@@ -294,6 +294,41 @@ proptest! {
     ) {
         let state = world();
         compare(fork, &transactions(fork, &wishes, spoil, &state), &state, &env(fork))?;
+    }
+
+    /// Lot by lot as all at once, on one core and on several; a lot that is refused leaves no trace.
+    #[test]
+    fn blocks_that_grow_by_lots_come_out_as_in_one(
+        wishes in prop::collection::vec(wish(), 0..120),
+        fork in prop::sample::select(&FORKS[..]),
+        cuts in prop::collection::vec(0usize..40, 0..6),
+    ) {
+        let (state, env) = (world(), env(fork));
+        let transactions = transactions(fork, &wishes, false, &state);
+        let rules = ChainSpec::at(1, fork).rules(env.number, env.timestamp);
+        let paid = [Withdrawal { index: 0, validator_index: 0, address: person(3), amount: 5 }];
+        let withdrawals = if rules.has(Fork::Shanghai) { &paid[..] } else { &[] };
+        let expected = execute(&rules, &env, &transactions, withdrawals, &state, Mode::default());
+        for executor in [Executor::sequential(), Executor::new(Parallel::On, Some(3)), Executor::shuffled(2, 7)] {
+            let mut growing = Growing::new(&executor, &rules, &env, &state);
+            let mut rest = &transactions[..];
+            let mut done = Ok(());
+            for cut in &cuts {
+                let (lot, after) = rest.split_at((*cut).min(rest.len()));
+                rest = after;
+                done = done.and_then(|()| growing.push(lot));
+                if let Some(first) = transactions.first().filter(|_| growing.outcome().gas_used > 0) {
+                    let before = growing.outcome().clone();
+                    prop_assert!(growing.push(std::slice::from_ref(first)).is_err(), "it was there already");
+                    prop_assert_eq!(growing.outcome(), &before);
+                }
+            }
+            let grown = done.and_then(|()| growing.push(rest)).and_then(|()| growing.finish(withdrawals));
+            prop_assert_eq!(grown.is_ok(), expected.is_ok());
+            if let (Ok(grown), Ok(expected)) = (&grown, &expected) {
+                prop_assert_eq!(grown, expected);
+            }
+        }
     }
 }
 

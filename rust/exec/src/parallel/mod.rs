@@ -17,6 +17,7 @@
 mod clash;
 mod conflicts;
 mod crew;
+mod growing;
 mod meet;
 mod report;
 mod run;
@@ -37,6 +38,7 @@ use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal, eip7928::BlockAcces
 
 pub use conflicts::{Conflicts, HotPlace, conflicts};
 use crew::Crew;
+pub use growing::Growing;
 pub use report::{Report, Totals};
 use run::{Done, Work};
 pub use told::access_list_of;
@@ -177,22 +179,41 @@ impl Executor {
             block.verify(&outcome)?;
             report.time_verifying = (self.clock)() - begin;
         }
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner).add(&report, verified);
+        self.count(&report, verified);
         Ok((outcome, report))
     }
 
+    fn count(&self, report: &Report, verified: bool) {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).add(report, verified);
+    }
+
+    /// Whether answers are held against the sequential ones.
+    pub fn verifies(&self) -> bool {
+        self.verify
+    }
+
     fn run(&self, block: &Block<'_>) -> Result<(BlockOutcome, Report), ExecError> {
-        let Block { rules, transactions, withdrawals, mode, .. } = *block;
+        let Block { rules, env, transactions, withdrawals, view, .. } = *block;
         let mut report = Report::new(transactions.len());
-        // Receipts of old forks hold the state root after each transaction: those want every diff in order. Opcodes
-        // that somebody brought along may do anything.
-        if mode.diffs || !rules.is_consensus() || !self.tries(transactions) {
-            return Ok((block.execute()?, report));
-        }
-        let Some(crew) = Crew::of(self.threads) else {
+        let Some(crew) = self.crew(block) else {
             return Ok((block.execute()?, report));
         };
-        match crew.lead(|| self.led(&crew, block, &mut report))? {
+        let led = crew.lead(|| {
+            let begin = (self.clock)();
+            let builder = block.builder()?;
+            report.time_guessing = (self.clock)() - begin;
+            let mut led = self.led(&crew, builder, block, &mut report)?;
+            if let Led::Done(outcome) = &mut led {
+                let begin = (self.clock)();
+                let diff = std::mem::take(&mut outcome.diff);
+                outcome.close(rules, env, withdrawals, spare::take(&After::new(view, &diff)))?;
+                outcome.diff = diff.and_then(std::mem::take(&mut outcome.diff));
+                drop_passing_codes(&mut outcome.diff);
+                report.time_joining += (self.clock)() - begin;
+            }
+            Ok::<_, ExecError>(led)
+        });
+        match led? {
             Led::Done(outcome) => Ok((outcome, report)),
             Led::Left(mut builder) => {
                 let rest = &transactions[builder.outcome.receipts.len()..];
@@ -201,6 +222,14 @@ impl Executor {
                 Ok((builder.finish(withdrawals)?, report))
             }
         }
+    }
+
+    /// Who would work at this; None where it is better done in sequence.
+    fn crew(&self, block: &Block<'_>) -> Option<Crew> {
+        // Receipts of old forks hold the state root after each transaction: those want every diff in order. Opcodes
+        // that somebody brought along may do anything.
+        let suits = !block.mode.diffs && block.rules.is_consensus() && self.tries(block.transactions);
+        if suits { Crew::of(self.threads) } else { None }
     }
 
     /// Whether to try at all.
@@ -264,13 +293,18 @@ impl Executor {
         })
     }
 
-    /// Runs the block on all workers, as one of them, or leaves what is better done in sequence.
-    fn led<'a>(&self, crew: &Crew, block: &Block<'a>, report: &mut Report) -> Result<Led<'a>, ExecError> {
+    /// Runs the block's transactions on all workers, as one of them, or leaves what is better done in sequence.
+    fn led<'a>(
+        &self,
+        crew: &Crew,
+        mut builder: BlockBuilder<'a>,
+        block: &Block<'a>,
+        report: &mut Report,
+    ) -> Result<Led<'a>, ExecError> {
         let begin = (self.clock)();
-        let mut builder = block.builder()?;
         let (units, footprints) = self.units(&mut builder, block.transactions)?;
         report.units(&units);
-        report.time_guessing = (self.clock)() - begin;
+        report.time_guessing += (self.clock)() - begin;
         if self.parallel == Parallel::Auto && units.bound(self.threads) < BOUND_MIN {
             return Ok(Led::Left(Box::new(builder)));
         }
@@ -294,10 +328,7 @@ impl Executor {
             report.time_lost = (self.clock)() - begin;
             return Ok(Led::Left(Box::new(builder)));
         };
-        let changed = After::new(&view, &diff);
-        outcome.close(work.rules, work.env, block.withdrawals, spare::take(&changed))?;
-        outcome.diff = before.and_then(diff).and_then(std::mem::take(&mut outcome.diff));
-        drop_passing_codes(&mut outcome.diff);
+        outcome.diff = before.and_then(diff);
         report.time_joining = (self.clock)() - joining;
         report.parallel(block.transactions.len() - first);
         spare::put(builder.overlay);
@@ -365,7 +396,7 @@ impl Executor {
 
 /// Where a block's execution stands when its workers part.
 enum Led<'a> {
-    /// All is done.
+    /// All have run; the block is not closed.
     Done(BlockOutcome),
     /// The rest is to be done in sequence.
     Left(Box<BlockBuilder<'a>>),

@@ -48,6 +48,22 @@ impl Report {
         self.parallel = transactions;
     }
 
+    /// Takes in another part of the same block.
+    pub(super) fn join(&mut self, part: &Self) {
+        self.parallel += part.parallel;
+        self.sequential += part.sequential;
+        self.units += part.units;
+        self.unit_max = self.unit_max.max(part.unit_max);
+        self.again += part.again;
+        self.time += part.time;
+        self.time_guessing += part.time_guessing;
+        self.time_working += part.time_working;
+        self.time_checking += part.time_checking;
+        self.time_joining += part.time_joining;
+        self.time_lost += part.time_lost;
+        self.time_verifying += part.time_verifying;
+    }
+
     /// Share of the transactions that clashed.
     pub fn conflict_ratio(&self) -> f64 {
         self.again as f64 / (self.parallel + self.sequential).max(1) as f64
