@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -29,6 +30,9 @@ RATE, PACED = 1_000, 5_000
 FLOOD = 20_000
 SENDERS_FEW, SENDERS_MANY = 320, 1_250
 LIVE = 1_000
+RECORDS = 1_000_000
+"""Of the journal, after the last snapshot, when the engine starts again."""
+
 RIVAL_ORDERS = 300
 MIB = 1 << 20
 
@@ -186,6 +190,7 @@ def restarted(folder: Path) -> Iterator[Row]:
     with node() as port:
         keys = [key(number) for number in range(1, SENDERS_FEW + 1)]
         trio.run(fed, OrderEngine(settings(folder, port), keys), folder, LIVE, 0)
+        wear(OrderEngine(settings(folder, port), keys)._open())
         command = [sys.executable, "-m", "asv_bench.promises.orders", str(folder), str(port)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode:
@@ -193,8 +198,24 @@ def restarted(folder: Path) -> Iterator[Row]:
     seconds, live, memory = done.stdout.split()
     if int(live) != LIVE:
         raise WrongAnswer(f"orders, a restart: {live} of {LIVE} orders")
-    yield Row("orders, restart of the engine with 1,000 live orders", "at_most", float(seconds), "s", 2.0)
+    name = "orders, restart with 1,000 live orders and 1,000,000 records of the journal"
+    yield Row(name, "at_most", float(seconds), "s", 2.0)
     yield Row("orders, memory with 1,000 live orders", "at_most", int(memory) / MIB, "MiB", 512)
+
+
+def wear(core: _core.OrderEngine) -> None:
+    """Fills the journal with signals that don't pay, each with its outcome, and takes no snapshot."""
+    last, sequence = core.next_record + RECORDS, 0
+    while core.next_record < last:
+        now = time.time_ns()
+        headers = [Header(sequence=sequence + one, sent_unix_ns=now, source_id=10) for one in range(1, 101)]
+        poor = [replace(signal(one.sequence), expected_profit_wei=1).to_frame(one) for one in headers]
+        _, nacks = core.frames((time.monotonic_ns(), now), poor, True)
+        if any(nacks):
+            raise WrongAnswer("orders, a worn journal: a frame was refused")
+        sequence += len(headers)
+        core.delivered((time.monotonic_ns(), now), 2**63)
+    core.sync()
 
 
 async def take_up(folder: Path, port: int) -> None:

@@ -98,8 +98,8 @@ class OrderEngine:
         self._endpoints = Endpoints(settings, listener, connect)
         heads = settings.rpc_endpoints.heads
         self._watch = Watch(self._endpoints.failover, self, self.senders, heads=heads)
-        self._sync = StateSync(self._endpoints.failover, lambda: self.core, self._has_trials)
-        self._trials = trio.Event()
+        self._sync = StateSync(self._endpoints.failover, lambda: self.core, lambda: self._more.set())
+        self._more = trio.Event()
         self.results = Results(self._read_results, self._delivered)
         self._doors = Doors(self)
         self._core_or_none: _core.OrderEngine | None = None
@@ -143,7 +143,7 @@ class OrderEngine:
                     self._take_up()
                 if self.settings.execution_engine.presim != "off":
                     nursery.start_soon(self._sync.run)
-                    nursery.start_soon(self._try_waiting)
+                nursery.start_soon(self._go_on)
                 nursery.start_soon(self._tick)
                 nursery.start_soon(self._measure)
                 nursery.start_soon(self._look_on)
@@ -299,8 +299,8 @@ class OrderEngine:
         """Does what the core wants done."""
         if outputs and self.settings.journal.durability == "power" and any(one[0] == "send" for one in outputs):
             self.core.sync()
-        if self.core.waiting:
-            self._trials.set()
+        if self.core.has_more:
+            self._more.set()
         posts: dict[int, list[tuple[int, bytes]]] = {}
         for output in outputs:
             match output[0]:
@@ -403,9 +403,9 @@ class OrderEngine:
         self._step(self.core.head, (*fields, header.base_fee, header.gas_used, header.gas_limit))
         self._sync.head(header)
 
-    def receipts(self, block: str, body: bytes) -> bool:
-        """A block's receipts; whether they are."""
-        return self._step(self.core.receipts, block, body) is not None
+    def receipts(self, found: _core.OrderReceipts) -> None:
+        """A block's receipts."""
+        self._step(self.core.receipts, found)
 
     def finalized(self, number: int, block: str) -> None:
         """What the chain will not take back."""
@@ -543,16 +543,13 @@ class OrderEngine:
             async for frame in frames:
                 self.monitor.note_result(frame)
 
-    def _has_trials(self) -> None:
-        self._trials.set()
-
-    async def _try_waiting(self) -> None:
-        """Orders that wait are tried a few at a time, so that whatever comes meanwhile need not."""
+    async def _go_on(self) -> None:
+        """Receipts are looked at, and orders tried, a few at a time: whatever comes meanwhile need not wait."""
         while True:
-            await self._trials.wait()
-            self._trials = trio.Event()
-            while self.core.waiting:
-                self._step(self.core.try_waiting)
+            await self._more.wait()
+            self._more = trio.Event()
+            while self.core.has_more:
+                self._step(self.core.go_on)
                 self._time_trials()
                 await trio.lowlevel.checkpoint()
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import trio
 
+from .. import _core
 from ..errors import ExeclayerError
 from ..upstream import Answer, CallRefused, FeeOracle, HeadFeed, UpstreamError
 from ..upstream.client import Outcome
@@ -52,7 +53,7 @@ class Told(Protocol):
 
     def head(self, header: Header) -> None: ...
 
-    def receipts(self, block: str, body: bytes) -> bool: ...
+    def receipts(self, found: _core.OrderReceipts) -> None: ...
 
     def finalized(self, number: int, block: str) -> None: ...
 
@@ -186,14 +187,20 @@ class Watch:
     async def receipts(self, number: int, block: str) -> bool:
         """All receipts of a block. Wanted for as long as the block may be canonical."""
         for member in self._failover.fit("read"):
-            answer = await self._exchange(member.upstream, "eth_getBlockReceipts", block)
-            if answer is not None and self._told.receipts(block, answer):
-                return True
-            body = await self._receipts_one_by_one(member.upstream, block)
-            if body is not None and self._told.receipts(block, body):
-                return True
+            for ask in (self._receipts_at_once, self._receipts_one_by_one):
+                body = await ask(member.upstream, block)
+                # Megabytes take their time to be read: in a thread nobody waits for that.
+                if body is None:
+                    continue
+                found = await trio.to_thread.run_sync(_core.OrderReceipts.read, block, body)
+                if found is not None:
+                    self._told.receipts(found)
+                    return True
         head = self.feed.ring.head
         return head is not None and head.number >= number and not self.feed.ring.holds(number, block)
+
+    async def _receipts_at_once(self, upstream: Any, block: str) -> bytes | None:
+        return await self._exchange(upstream, "eth_getBlockReceipts", block)
 
     async def _receipts_one_by_one(self, upstream: Any, block: str) -> bytes | None:
         """For nodes that don't give a block's receipts at once."""

@@ -238,14 +238,18 @@ impl Engine {
         self.backlog.append(&mut self.parked);
     }
 
-    /// How many trials may be had by [`Self::try_waiting`].
-    pub fn waiting(&self) -> usize {
-        self.backlog.len()
+    /// Whether there is something to go on with, by [`Self::go_on`].
+    pub fn has_more(&self) -> bool {
+        self.core.has_more() || !self.backlog.is_empty()
     }
 
-    /// Tries so many of those that wait.
-    pub fn try_waiting(&mut self, now: Now, most: usize) -> Result<Vec<Output>, JournalError> {
-        for _ in 0..most {
+    /// Goes on with what can wait for everything else: a piece of a block, or so many trials.
+    pub fn go_on(&mut self, now: Now, trials: usize) -> Result<Vec<Output>, JournalError> {
+        if self.core.has_more() {
+            self.decide(now, Input::Continue);
+            return self.release();
+        }
+        for _ in 0..trials {
             let Some((_, waiting)) = self.backlog.pop_first() else { break };
             if let Some(input) = self.attempt(waiting) {
                 self.decide(now, input);

@@ -51,7 +51,7 @@ mod core {
         mined::PyMined,
         order_replay::{replay_orders, verify_orders},
         order_wire::{decode_frame, encode_ack, encode_cancel, encode_heartbeat, encode_signal, frame_length},
-        orders::{PyOrderEngine, order_states, order_transitions},
+        orders::{OrderReceipts, PyOrderEngine, order_states, order_transitions},
         outcome::PyOutcome,
         pool::{PyCandidates, PyPool, PyPoolEvents},
         proof::{prove_account, prove_item, verify_account, verify_item, verify_key, verify_receipt, verify_slot},

@@ -16,7 +16,7 @@ use chain::{
 use orders::{
     Alert, Config, Engine, Input, Now, Output, Want,
     build::{Framing, Wiring},
-    chain::Head,
+    chain::{Head, Receipt},
     config::{Conflict, Endpoint, Presim, Relay},
     fees::next_base_fee,
     journal::{JournalError, SEGMENT_BYTES, SenderLocks, Snapshot},
@@ -52,6 +52,24 @@ pub(crate) fn order_transitions() -> Vec<(&'static str, Vec<&'static str>, &'sta
 #[pyfunction]
 pub(crate) fn order_states() -> Vec<(&'static str, &'static str)> {
     orders::Sub::ALL.iter().map(|sub| (sub.name(), sub.state().name())).collect()
+}
+
+/// A block's receipts, read from a node's answer: megabytes, for a thread.
+#[pyclass(module = "execlayer._core", frozen)]
+pub(crate) struct OrderReceipts {
+    block: B256,
+    receipts: Vec<Receipt>,
+}
+
+#[pymethods]
+impl OrderReceipts {
+    /// None: it is no JSON-RPC answer with receipts of this block.
+    #[staticmethod]
+    fn read(py: Python<'_>, block: &Bound<'_, PyAny>, body: &[u8]) -> PyResult<Option<Self>> {
+        let block = argument("block", block).hash()?;
+        let read = py.detach(|| orders::receipts::read(body, &block));
+        Ok(read.ok().map(|receipts| Self { block, receipts }))
+    }
 }
 
 /// An order engine without its sockets and its clock: both are the caller's.
@@ -293,21 +311,18 @@ impl PyOrderEngine {
         self.step(py, clock, Input::Head { head: head_of(&header)? })
     }
 
-    /// The JSON-RPC answer with a block's receipts. False: it is none, and nothing was taken.
+    /// A block's receipts, as [`OrderReceipts`] read them.
     fn receipts<'py>(
         &self,
         py: Python<'py>,
         clock: Clock,
-        block: &Bound<'py, PyAny>,
-        body: Vec<u8>,
-    ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let block = argument("block", block).hash()?;
-        let read = py.detach(|| orders::receipts::read(&body, &block));
-        let Ok(mut receipts) = read else { return Ok(None) };
+        receipts: &Bound<'py, OrderReceipts>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let OrderReceipts { block, receipts } = receipts.get();
         let state = self.held();
-        receipts.retain(|receipt| state.core().state().knows(&receipt.tx_hash));
+        let ours = receipts.iter().filter(|receipt| state.core().state().knows(&receipt.tx_hash)).cloned().collect();
         drop(state);
-        self.step(py, clock, Input::Receipts { block, receipts }).map(Some)
+        self.step(py, clock, Input::Receipts { block: *block, receipts: ours })
     }
 
     /// Which of a slot's transactions is in a canonical block: what `eth_getTransactionReceipt` answered; None: none of
@@ -408,15 +423,15 @@ impl PyOrderEngine {
         Ok(added)
     }
 
-    /// How many orders wait to be tried.
+    /// Whether there is something to go on with, by [`Self::go_on`].
     #[getter]
-    fn waiting(&self) -> usize {
-        self.held().waiting()
+    fn has_more(&self) -> bool {
+        self.held().has_more()
     }
 
-    /// Tries a few of the orders that wait; as many as keep nobody else waiting.
-    fn try_waiting<'py>(&self, py: Python<'py>, clock: Clock) -> PyResult<Bound<'py, PyList>> {
-        let outputs = enter::quick(py, || self.held().try_waiting(now(clock), TRIED_AT_ONCE))?;
+    /// Goes on with what can wait: a few more of a block's receipts, or of the orders that have to be tried.
+    fn go_on<'py>(&self, py: Python<'py>, clock: Clock) -> PyResult<Bound<'py, PyList>> {
+        let outputs = enter::quick(py, || self.held().go_on(now(clock), TRIED_AT_ONCE))?;
         tell(py, outputs)
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from execlayer import Key, Transaction, errors
-from execlayer._core import OrderEngine, replay_orders
+from execlayer._core import OrderEngine, OrderReceipts, replay_orders
 from execlayer.upstream import Endpoint
 from execlayer.upstream.codecs import request_head
 
@@ -106,8 +106,10 @@ def test_a_signal_becomes_a_signed_request_and_an_acknowledged_order(tmp_path: P
         "effectiveGasPrice": hex(2 * 10**9),
         "logs": [],
     }
-    assert engine.receipts((6, WALL), block, b"no json") is None
-    assert engine.receipts((6, WALL), block, json.dumps({"result": [receipt]}).encode()) is not None
+    assert OrderReceipts.read(block, b"no json") is None
+    found = OrderReceipts.read(block, json.dumps({"result": [receipt]}).encode())
+    assert found is not None
+    engine.receipts((6, WALL), found)
     for number in (102, 103):
         parent = "0x" + f"{number - 100:02x}" * 32
         here = "0x" + f"{number - 99:02x}" * 32

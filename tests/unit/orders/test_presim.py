@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from execlayer import Chain, Transaction
-from execlayer._core import OrderEngine, decode_frame, encode_signal
+from execlayer._core import OrderEngine, OrderReceipts, decode_frame, encode_signal
 
 WALL = 1_700_000_000 * 10**9
 # Takes the chance that is there, once: reverts where slot 0 is set, else sets it.
@@ -62,7 +62,7 @@ class World:
     def settled(self, outputs: Outputs) -> Outputs:
         """What is left to be done once no order waits for the state any more."""
         done: Outputs = []
-        while outputs or self.engine.waiting:
+        while outputs or self.engine.has_more:
             for output in outputs:
                 if output[0] == "want_state":
                     _, _, block, accounts, slots, _ = output
@@ -70,7 +70,7 @@ class World:
                     self.fetches += 1
                 else:
                     done.append(output)
-            outputs = self.engine.try_waiting((4, WALL))
+            outputs = self.engine.go_on((4, WALL))
         return done
 
     def signal(self, pool: int, **changes: Any) -> Outputs:
@@ -186,8 +186,9 @@ def test_a_chain_that_did_something_else_than_foretold_raises_an_alarm(tmp_path:
         "effectiveGasPrice": hex(10**9),
         "logs": [],
     }
-    outputs = here.engine.receipts((6, WALL), block, json.dumps({"result": [receipt]}).encode())
-    assert outputs is not None
+    found = OrderReceipts.read(block, json.dumps({"result": [receipt]}).encode())
+    assert found is not None
+    outputs = here.engine.receipts((6, WALL), found)
     assert ("alert", True, "sim_drift") in [output[:3] for output in outputs]
     assert here.engine.stats()["sim_drift"] == 1
 
@@ -202,9 +203,9 @@ def test_an_order_waits_until_what_it_reads_is_here(tmp_path: Path) -> None:
         (accounts[0], here.contract.lower(), b"", 2**24),
     )
     assert raw(outputs) == [] and here.engine.orders()[0][4] == "queued"
-    assert here.engine.try_waiting((4, WALL)) == [], "nothing has come"
+    assert here.engine.go_on((4, WALL)) == [], "nothing has come"
     assert not here.engine.add_state("0x" + "07" * 32, *here.fetched([], [])), "another block's"
-    assert here.engine.waiting == 1
+    assert here.engine.has_more
     assert len(raw(here.settled(outputs))) == 1
     fetches = here.fetches
     assert fetches > 1 and here.engine.presim_seconds()

@@ -173,6 +173,8 @@ pub enum Input {
         /// The one that is in a canonical block; None: none is.
         found: Option<Found>,
     },
+    /// Nothing else has to be done first: more of what the last blocks hold can be looked at.
+    Continue,
 }
 
 /// What has to be done outside.
@@ -347,6 +349,7 @@ stored_choice! {
         18: Tick,
         19: Restarted,
         20: LookedUp { sender, nonce, found },
+        21: Continue,
     }
     Note {
         0: Transition { order_id, from, to },
@@ -428,6 +431,11 @@ impl Core {
         &self.config
     }
 
+    /// Whether there is something to go on with, by [`Input::Continue`].
+    pub fn has_more(&self) -> bool {
+        self.state.has_more
+    }
+
     /// All that is remembered.
     pub fn state(&self) -> &State {
         &self.state
@@ -489,6 +497,7 @@ impl Core {
             Input::Tick => self.tick(),
             Input::Restarted => self.restart(),
             Input::LookedUp { sender, nonce, found } => self.looked_up(sender, *nonce, found.as_ref()),
+            Input::Continue => self.go_on(),
         }
     }
 

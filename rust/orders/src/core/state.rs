@@ -75,6 +75,14 @@ pub(super) struct Signee {
     pub(super) slot: Slot,
 }
 
+/// A transaction of ours in a canonical block that was not looked at yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unlanded {
+    pub(super) number: u64,
+    pub(super) block: B256,
+    pub(super) receipt: Receipt,
+}
+
 /// One of our transactions in a canonical block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Landing {
@@ -178,6 +186,10 @@ pub struct State {
     /// Blocks whose receipts are known: ours of them.
     pub(super) receipts: HashMap<B256, Vec<Receipt>>,
     pub(super) landed: BTreeMap<(u64, B256), Landing>,
+    /// What canonical blocks hold of ours and was not looked at yet.
+    pub(super) unlanded: VecDeque<Unlanded>,
+    /// Whether there is something to go on with.
+    pub(super) has_more: bool,
     /// Those of the landed that are not as deep as asked.
     pub(super) shallow: BTreeSet<(u64, B256)>,
     /// Slots of which nobody knows, after a long absence, what became of them.
@@ -197,6 +209,7 @@ pub struct State {
 stored! {
     Signee { order_id, slot }
     Landing { block, signee }
+    Unlanded { number, block, receipt }
     Request { order_id, slot, hash, endpoint }
     Summary { order_id, key, sub, failure, flags, reports, ledger, at_ns }
     Counters {
@@ -206,7 +219,7 @@ stored! {
     }
     State {
         engine_ns, wall_ns, shift, next_order, next_request, window, sources, orders, watched, summaries, lanes, hashes,
-        requests, queue, simulating, pools, ring, receipts, landed, shallow, lookups, finalized, tip, wheel, outbox, up, halted,
+        requests, queue, simulating, pools, ring, receipts, unlanded, has_more, landed, shallow, lookups, finalized, tip, wheel, outbox, up, halted,
         failures_in_row, spent, counters,
     }
 }
@@ -261,6 +274,8 @@ impl State {
             requests: BTreeMap::new(),
             queue: BTreeSet::new(),
             simulating: BTreeMap::new(),
+            unlanded: VecDeque::new(),
+            has_more: false,
             pools: HashMap::new(),
             ring: Ring::default(),
             receipts: HashMap::new(),

@@ -177,6 +177,16 @@ impl World {
             self.speak(output);
         }
         self.look();
+        if self.engine().has_more() && !matches!(input, Input::Continue) {
+            self.go_on();
+        }
+    }
+
+    /// Nothing else has to be done first.
+    fn go_on(&mut self) {
+        while self.engine().has_more() {
+            self.step(Input::Continue);
+        }
     }
 
     fn speak(&mut self, output: Output) {
