@@ -126,7 +126,7 @@ impl Chain {
     /// An empty block on the head.
     fn next_room(&self) -> Room {
         let head = self.head();
-        let rules = self.next_rules(head.header.timestamp + 1);
+        let rules = self.next_rules(head.header.timestamp.saturating_add(1));
         Room {
             base_fee: self.next_base_fee().unwrap_or_default(),
             blob_base_fee: self.next_blob_base_fee().unwrap_or_default(),

@@ -30,7 +30,7 @@ impl Chain {
         let stored = self.block(state.id().into())?;
         let mut header = stored.header.clone();
         if block == BlockRef::Pending {
-            let rules = self.next_rules(header.timestamp + 1);
+            let rules = self.next_rules(header.timestamp.saturating_add(1));
             header.base_fee_per_gas = header::base_fee(&stored.header, &rules);
             header.excess_blob_gas = header.excess_blob_gas.map(|_| header::excess_blob_gas(&stored.header, &rules));
             header.parent_hash = stored.id.hash;

@@ -78,7 +78,11 @@ impl Chain {
     }
 
     fn fees_after(&self, parent: &Header, total_difficulty: U256) -> (Option<u64>, Option<u128>) {
-        let rules = self.spec().rules_merged(parent.number + 1, parent.timestamp + 1, Some(total_difficulty));
+        let rules = self.spec().rules_merged(
+            parent.number.saturating_add(1),
+            parent.timestamp.saturating_add(1),
+            Some(total_difficulty),
+        );
         let blobs = rules.has(Fork::Cancun).then(|| rules.blobs.base_fee(header::excess_blob_gas(parent, &rules)));
         (header::base_fee(parent, &rules), blobs)
     }

@@ -135,7 +135,7 @@ impl Chain {
         batch: &[Result<Recovered, SubmitError>],
         origin: &(impl Fn(usize) -> (bool, u64) + Sync),
     ) -> Vec<Prepared> {
-        let timestamp = head.header.timestamp + 1;
+        let timestamp = head.header.timestamp.saturating_add(1);
         let rules = self.spec().rules_merged(head.id.number + 1, timestamp, Some(head.total_difficulty));
         let mut environment = execute::environment(&head.header, &[]);
         environment.number += 1;

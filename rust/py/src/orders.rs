@@ -394,7 +394,7 @@ impl PyOrderEngine {
         let head = head_of(&header)?;
         let next = BlockEnv {
             number: head.number + 1,
-            timestamp: head.timestamp + 1,
+            timestamp: head.timestamp.saturating_add(1),
             beneficiary: argument("beneficiary", beneficiary).address()?,
             gas_limit: head.gas_limit,
             base_fee: Some(next_base_fee(&head)),
