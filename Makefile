@@ -91,16 +91,16 @@ fuzz-evm: ## generated programs here and in revm: make fuzz-evm PROGRAMS=1000000
 	cargo run --quiet --profile fuzz --no-default-features --manifest-path rust/compare/Cargo.toml -- \
 	    fuzz $(PROGRAMS) $(SEED)
 
-.PHONY: soak
-soak: ## ten million transactions from the pool into blocks: no error that is ours, bounded memory (TRANSACTIONS=50000000 for more)
+.PHONY: soak-pool
+soak-pool: ## ten million transactions from the pool into blocks: no error that is ours, bounded memory (TRANSACTIONS=50000000 for more)
 	cargo bench --quiet --package execlayer-chain --bench pipeline -- --soak $${TRANSACTIONS:-10000000}
 
-.PHONY: soak-orders
-soak-orders: ## an order engine's process killed 500 times: nothing executed twice, no outcome lost (KILLS=5000 for more)
-	KILLS=$${KILLS:-500} cargo test --quiet --package execlayer-orders --test kill
+.PHONY: crash-orders
+crash-orders: ## an order engine's process is killed again and again: make crash-orders KILLS=500
+	KILLS=$(KILLS) cargo test --quiet --package execlayer-orders --test kill
 
-.PHONY: soak
-soak: build ## an order engine's process under load, its memory flat: make soak MINUTES=60 RATE=50
+.PHONY: soak-orders
+soak-orders: build ## an order engine's process under load, its memory flat: make soak-orders MINUTES=60 RATE=50
 	$(BIN)/python -m asv_bench.soak --minutes $(MINUTES) --rate $(RATE)
 
 .PHONY: coverage

@@ -3,7 +3,7 @@
 //! Signed transfers as bytes: decoded, their senders recovered, admitted, chosen, executed, sealed and committed to a
 //! store in memory. The block is imported by a chain that has never seen the transactions before its time counts.
 //!
-//! `-- --part signed` (or `admission`, `stream`) runs one part alone, for a profile. `-- --soak COUNT` (`make soak`) sends so many
+//! `-- --part signed` (or `admission`, `stream`) runs one part alone, for a profile. `-- --soak COUNT` (`make soak-pool`) sends so many
 //! transactions with known senders, transfers, calls and failing calls, through chains of half a million each, tells what
 //! went wrong by kind and the memory it took, and fails where anything did that is ours.
 
