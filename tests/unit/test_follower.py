@@ -101,6 +101,15 @@ async def raised(chain: Chain, node: Any) -> Exception:
     return error
 
 
+async def raised_over(chain: Chain, node: FakeNode) -> Exception:
+    """What ends a follower of a node behind a connection."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(node.run)
+        error = await raised(chain, Client(Endpoint(url="http://localhost"), connect=node.connect))
+        nursery.cancel_scope.cancel()
+    return error
+
+
 async def test_another_chain_is_not_followed() -> None:
     source = Chain.dev()
     other = Chain.dev({"config": {"chainId": 31337}, "difficulty": "0x0", "gasLimit": "0x1c9c380", "alloc": {}})
@@ -144,7 +153,7 @@ async def test_a_block_that_breaks_a_rule_ends_it_at_the_block_before() -> None:
 
     node = Liar(source, change)
     chain = Chain.dev()
-    error = await raised(chain, Client(Endpoint(url="http://localhost"), connect=node.connect))
+    error = await raised_over(chain, node)
     assert isinstance(error, errors.InvalidHeader)
     assert (chain.head.number, wrong) == (2, source.block(3).raw)
 
@@ -152,6 +161,6 @@ async def test_a_block_that_breaks_a_rule_ends_it_at_the_block_before() -> None:
 async def test_a_node_that_keeps_its_blocks_to_itself_is_named() -> None:
     node = Liar(grown(1), lambda _, raw: raw)
     del node.methods["debug_getRawBlock"]
-    error = await raised(Chain.dev(), Client(Endpoint(url="http://localhost"), connect=node.connect))
+    error = await raised_over(Chain.dev(), node)
     assert isinstance(error, CallRefused)
     assert error.code == -32601
