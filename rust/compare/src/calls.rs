@@ -37,7 +37,7 @@ pub fn rows(folder: &Path) {
                 ..CallRequest::default()
             };
             let requests: Vec<_> = inputs.iter().map(request).collect();
-            desk.batch(&requests, 1).expect("memory can be read")
+            desk.batch(&requests[..], 1).expect("memory can be read")
         });
         assert!(columns.status.iter().all(|status| *status == 1), "every call succeeds");
         least = least.min(time);

@@ -7,7 +7,7 @@ use evm::{
     spec::{CustomOpcode, Quit},
 };
 use execlayer_exec::call::{
-    AccountOverride, BlockOverrides, CallError, CallRequest, Desk, OverrideError, REASONS, StateOverrides,
+    AccountOverride, Alike, BlockOverrides, CallError, CallRequest, Desk, OverrideError, REASONS, StateOverrides,
 };
 use proptest::prelude::*;
 use state::{MemoryState, Stop, Stopped};
@@ -217,7 +217,7 @@ proptest! {
                 ..to_contract()
             })
             .collect();
-        let columns = desk.batch(&requests, threads).unwrap();
+        let columns = desk.batch(&requests[..], threads).unwrap();
         prop_assert_eq!(columns.len(), requests.len());
         let mut start = 0;
         for (index, request) in requests.iter().enumerate() {
@@ -247,12 +247,36 @@ proptest! {
     }
 }
 
+/// The twin: each call written out.
+#[test]
+fn calls_that_are_alike_are_those_written_out() {
+    // Returns the word that it is given, and what came with it.
+    let desk = desk("5f35 34 01 5f52 60205ff3");
+    let like = CallRequest { gas_limit: Some(50_000), value: U256::from(9), ..to_contract() };
+    let mut alike = Alike::new(like.clone(), 2);
+    let mut requests = Vec::new();
+    for index in 0..1_000_u64 {
+        let to = if index % 3 == 0 { Address::with_last_byte(0x99) } else { to_contract().to.unwrap() };
+        let data = vec![index as u8; index as usize % 40];
+        // Now and then more than the caller has.
+        let value = if index % 7 == 0 { U256::MAX } else { U256::ZERO };
+        alike.push(to, value, &data);
+        requests.push(CallRequest { to: Some(to), value, input: data.into(), ..like.clone() });
+    }
+    let expected = desk.batch(&requests[..], 1).unwrap();
+    assert!([0, 1, 3].map(|status| expected.status.contains(&status)) == [false, true, true]);
+    for threads in 1..4 {
+        assert_eq!(desk.batch(&alike, threads).unwrap(), expected);
+    }
+    assert!(desk.batch(&Alike::new(like, 0), 2).unwrap().is_empty());
+}
+
 #[test]
 fn a_batch_that_is_stopped_or_cannot_be_tried_says_so() {
     let requests = vec![to_contract(); 1_000];
     let stop = Stop::new();
     stop.ask();
-    let stopped = stop.within(|| desk("00").batch(&requests, 2)).unwrap_err();
+    let stopped = stop.within(|| desk("00").batch(&requests[..], 2)).unwrap_err();
     assert_eq!(stopped, CallError::View(Stopped.into()));
     let mut spec = ChainSpec::at(1, Fork::Osaka);
     let fails = CustomOpcode {
@@ -265,7 +289,7 @@ fn a_batch_that_is_stopped_or_cannot_be_tried_says_so() {
     };
     spec.changes = Changes::default().with_opcode(0x0c, fails).unwrap();
     let desk = Desk::new(&spec, env(), None, Arc::new(world("0c")));
-    let error = desk.batch(&requests, 4).unwrap_err();
+    let error = desk.batch(&requests[..], 4).unwrap_err();
     assert_eq!(error.to_string(), "opcode 0x0c FAIL failed: no luck");
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chain::{
     View,
     evm::{BlockEnv, Fork},
-    exec::call::{AccountOverride, BlockOverrides, CallRequest, Columns, Desk, REASONS, StateOverrides},
+    exec::call::{AccountOverride, Alike, BlockOverrides, CallRequest, Columns, Desk, REASONS, StateOverrides},
     state::MemoryState,
     types::{Address, Bytes, Recovered, Transaction, U256},
 };
@@ -207,9 +207,9 @@ fn read_request(fields: &Bound<'_, PyDict>) -> PyResult<(CallRequest, Option<u64
 }
 
 /// Calls of a batch: `(to, data)`, or `(to, data, value)`; all else is as in `like`.
-fn read_calls(calls: &Bound<'_, PyList>, like: &CallRequest) -> PyResult<Vec<CallRequest>> {
+fn read_calls(calls: &Bound<'_, PyList>, like: CallRequest) -> PyResult<Alike> {
     const EXPECTED: &str = "a tuple: (to, data), or (to, data, value)";
-    let mut requests = Vec::with_capacity(calls.len());
+    let mut alike = Alike::new(like, calls.len());
     // Batches often call one contract: the same object is read once.
     let mut last: Option<(Bound<'_, PyAny>, Address)> = None;
     for call in calls {
@@ -226,11 +226,13 @@ fn read_calls(calls: &Bound<'_, PyList>, like: &CallRequest) -> PyResult<Vec<Cal
                 address
             }
         };
-        let value = if parts.len() == 3 { argument("value", &parts.get_item(2)?).u256()? } else { like.value };
-        let input = argument("data", &data).bytes()?;
-        requests.push(CallRequest { to: Some(address), input, value, ..like.clone() });
+        let value = if parts.len() == 3 { argument("value", &parts.get_item(2)?).u256()? } else { alike.like().value };
+        match data.cast::<PyBytes>() {
+            Ok(bytes) => alike.push(address, value, bytes.as_bytes()),
+            Err(_) => alike.push(address, value, &argument("data", &data).bytes()?),
+        }
     }
-    Ok(requests)
+    Ok(alike)
 }
 
 impl PyDesk {
@@ -349,8 +351,8 @@ impl PyDesk {
         if threads == 0 {
             return Err(invalid_argument("threads", threads.into_pyobject(py)?.as_any(), "1 or more"));
         }
-        let requests = read_calls(calls, &read_request(like)?.0)?;
-        let columns = enter::long(py, || Ok::<_, CallFailed>(self.0.batch(&requests, threads)?))?;
+        let calls = read_calls(calls, read_request(like)?.0)?;
+        let columns = enter::long(py, || Ok::<_, CallFailed>(self.0.batch(&calls, threads)?))?;
         let Columns { status, reason, gas_used, ends, output } = columns;
         let wide = |numbers: Vec<u64>| {
             PyBytes::new_with(py, numbers.len() * 8, |bytes| {

@@ -24,7 +24,7 @@ use crate::{Case, clock, learned, parallel, sequential};
 
 const WORKERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 40;
 
 /// Speed-ups of a block.
 pub(crate) struct Curve {

@@ -5,6 +5,7 @@
 //! one thread.
 
 use std::{
+    ops::Range,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -14,6 +15,7 @@ use std::{
 
 use evm::{Executed, HaltReason, Outcome, Rejection};
 use state::{Overlay, Stop};
+use types::{Address, Bytes, U256};
 
 use super::{CallError, CallRequest, Desk, Stoppable};
 use crate::spare;
@@ -23,6 +25,71 @@ const PIECE: usize = 256;
 
 /// An overlay with more accounts and slots than this is emptied between two calls; about 60 MiB.
 const ENTRIES_MAX: usize = 200_000;
+
+/// Calls by their numbers.
+pub trait Calls: Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// One of them; `spare` is the thread's own, to put it together in.
+    fn call<'a>(&'a self, index: usize, spare: &'a mut CallRequest) -> &'a CallRequest;
+}
+
+impl Calls for [CallRequest] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn call<'a>(&'a self, index: usize, _: &'a mut CallRequest) -> &'a CallRequest {
+        &self[index]
+    }
+}
+
+/// Calls that differ in recipient, value and data only: nothing else is kept of each, and all data lie in one piece.
+#[derive(Clone, Debug, Default)]
+pub struct Alike {
+    like: CallRequest,
+    /// Recipient, value, and where the data end that begin where those before end.
+    calls: Vec<(Address, U256, usize)>,
+    data: Vec<u8>,
+}
+
+impl Alike {
+    /// None yet, of so many; all else is as in `like`.
+    pub fn new(like: CallRequest, count: usize) -> Self {
+        Self { like, calls: Vec::with_capacity(count), data: Vec::new() }
+    }
+
+    /// What all are like.
+    pub fn like(&self) -> &CallRequest {
+        &self.like
+    }
+
+    /// One more.
+    pub fn push(&mut self, to: Address, value: U256, data: &[u8]) {
+        self.data.extend_from_slice(data);
+        self.calls.push((to, value, self.data.len()));
+    }
+}
+
+impl Calls for Alike {
+    fn count(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn call<'a>(&'a self, index: usize, spare: &'a mut CallRequest) -> &'a CallRequest {
+        // What a thread holds is either new or the call before.
+        if spare.to.is_none() {
+            spare.clone_from(&self.like);
+        }
+        let (to, value, end) = self.calls[index];
+        let begin = index.checked_sub(1).map_or(0, |before| self.calls[before].2);
+        spare.to = Some(to);
+        spare.value = value;
+        spare.input = Bytes::copy_from_slice(&self.data[begin..end]);
+        spare
+    }
+}
 
 /// Outcomes of many calls, one entry each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,18 +246,23 @@ impl Desk {
     /// # Errors
     /// The first call that could not be tried for a reason that is none of the call's: the state cannot be read, or
     /// code of the chain's own failed.
-    pub fn batch(&self, requests: &[CallRequest], threads: usize) -> Result<Columns, CallError> {
-        let threads =
-            if self.rules.is_consensus() { threads.clamp(1, requests.len().div_ceil(PIECE).max(1)) } else { 1 };
+    pub fn batch(&self, calls: &(impl Calls + ?Sized), threads: usize) -> Result<Columns, CallError> {
+        let count = calls.count();
+        let threads = if self.rules.is_consensus() { threads.clamp(1, count.div_ceil(PIECE).max(1)) } else { 1 };
         let next = AtomicUsize::new(0);
         let pieces = Mutex::new(Vec::new());
         let state = Stoppable::of_current(&*self.state);
         let work = || {
             let mut overlay = spare::take(&state);
+            let mut request = CallRequest::default();
             loop {
                 let piece = next.fetch_add(1, Ordering::Relaxed);
-                let Some(calls) = requests.chunks(PIECE).nth(piece) else { break };
-                let done = self.piece(calls, &mut overlay);
+                let begin = piece * PIECE;
+                if begin >= count {
+                    break;
+                }
+                let numbers = begin..count.min(begin + PIECE);
+                let done = self.piece(calls, numbers, &mut request, &mut overlay);
                 let failed = done.is_err();
                 pieces.lock().unwrap_or_else(PoisonError::into_inner).push((piece, done));
                 if failed {
@@ -217,9 +289,16 @@ impl Desk {
         Ok(columns)
     }
 
-    fn piece(&self, calls: &[CallRequest], overlay: &mut Overlay<'_>) -> Result<Columns, CallError> {
+    fn piece(
+        &self,
+        calls: &(impl Calls + ?Sized),
+        numbers: Range<usize>,
+        spare: &mut CallRequest,
+        overlay: &mut Overlay<'_>,
+    ) -> Result<Columns, CallError> {
         let mut columns = Columns::default();
-        for request in calls {
+        for number in numbers {
+            let request = calls.call(number, spare);
             columns.push(self.run(request, self.gas_limit(request), overlay, None))?;
             overlay.abandon();
             if overlay.entries_capacity() > ENTRIES_MAX {

@@ -24,7 +24,7 @@ use types::{Account, Address, B256, Bytes, Recovered, U256};
 use crate::spare;
 
 pub use access_list::AccessListed;
-pub use batch::{Columns, REASONS};
+pub use batch::{Alike, Calls, Columns, REASONS};
 pub use overrides::{AccountOverride, BlockOverrides, OverrideError, StateOverrides};
 pub use request::CallRequest;
 
