@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,9 +22,10 @@ from typing import Any
 
 import trio
 
+from asv_bench.promises.orders import signal
 from asv_bench.soak.chain import CHAIN_ID
 from execlayer import Key
-from execlayer.orders import Report, Signal, open_client
+from execlayer.orders import Report, open_client
 from execlayer.orders.control import ask
 
 MIB = 1 << 20
@@ -198,22 +198,6 @@ async def watch(control: Path, memory: list[float]) -> None:
         status: dict[str, Any] = await ask(control, do="status")
         memory.append(status["memory_bytes"] / MIB)
         await trio.sleep(1)
-
-
-def signal(number: int) -> Signal:
-    """One that pays."""
-    return Signal(
-        signal_id=number,
-        created_unix_ns=time.time_ns(),
-        chain_id=CHAIN_ID,
-        pools=["0x" + "22" * 20, "0x" + "33" * 20],
-        tokens=["0x" + "44" * 20, "0x" + "11" * 20],
-        amounts=[5],
-        profit_token="0x" + "11" * 20,
-        expected_profit=10**18,
-        expected_profit_wei=10**18,
-        gas_estimate=200_000,
-    )
 
 
 def main() -> int:
