@@ -117,7 +117,8 @@ def main(arguments: list[str]) -> int:
                 sign = {"faster": "≥", "at_least": "≥", "at_most": "≤"}[row.kind]
                 target = f"{sign} {row.target:g}" + ("x" if row.kind == "faster" else "")
                 ours = f"{row.ours:,.4g} {row.unit}"
-                table.add_row(area, row.name, ours, theirs, f"{row.ratio:.2f}x", target, str(fields["verdict"]))
+                name = f"{row.name}\n[dim]{row.note}[/dim]" if row.note else row.name
+                table.add_row(area, name, ours, theirs, f"{row.ratio:.2f}x", target, str(fields["verdict"]))
     console.print(table)
     for reason in refused:
         print(f"refused: {reason}", file=sys.stderr)

@@ -24,6 +24,8 @@ class Row:
     target: float
     theirs: float | None = None
     rival: str = ""
+    note: str = ""
+    """What else was measured, in words."""
 
     def __post_init__(self) -> None:
         if self.kind not in ("faster", "at_least", "at_most"):
@@ -75,4 +77,5 @@ class Row:
             "ratio": round(self.ratio, 3),
             "target": self.target,
             "verdict": "ok" if self.kept else "short",
+            **({"note": self.note} if self.note else {}),
         }

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from execlayer import Block, Chain
 from execlayer.config import load
@@ -104,6 +106,34 @@ def test_a_block_access_list_tells_units_and_changes_no_result() -> None:
     for wrong in (b"", b"\x80", rlp([]) + b"\x00", rlp([[bytes(19), [], [], [], [], []]])):
         with pytest.raises(InvalidArgument, match="access_list"):
             chain.execute(block, access_list=wrong)
+
+
+numbers = st.integers(0, 2**64 - 1)
+changes = st.lists(st.lists(numbers, min_size=2, max_size=2), max_size=4)
+slots = st.lists(st.tuples(numbers, changes).map(list), max_size=3)
+written = st.tuples(st.binary(min_size=20, max_size=20), slots, st.lists(numbers), changes, changes, changes)
+anything = st.recursive(st.binary(max_size=40) | numbers, lambda items: st.lists(items, max_size=6), max_leaves=30)
+lists = st.lists(written.map(list), max_size=4)
+
+
+@pytest.fixture(scope="module")
+def mined() -> tuple[Chain, Block]:
+    """A chain, and its block of payments."""
+    chain = Chain.dev()
+    return chain, payments(chain, 30)
+
+
+@given(access_list=st.binary(max_size=80) | st.one_of(anything, lists).map(rlp))
+def test_whatever_is_given_as_an_access_list_is_refused_or_changes_no_result(
+    mined: tuple[Chain, Block], access_list: bytes
+) -> None:
+    chain, block = mined
+    try:
+        done = chain.execute(block, parallel="on", max_threads=3, access_list=access_list)
+    except InvalidArgument as refused:
+        assert "access_list" in str(refused)
+    else:
+        assert (done.state_root, done.lattice_hash) == (block.state_root, block.lattice)
 
 
 def test_conflicts_name_what_is_hot_and_bound_the_speed() -> None:

@@ -27,6 +27,11 @@ def test_a_comparison_is_kept_at_its_target_and_not_below() -> None:
     assert row(theirs=1.0).to_json()["verdict"] == "short"
 
 
+def test_a_note_stays_with_its_row() -> None:
+    assert row(note="p50 2 µs").to_json()["note"] == "p50 2 µs"
+    assert "note" not in row().to_json()
+
+
 def test_bounds_are_kept_on_their_side() -> None:
     assert row(kind="at_least", ours=10.0, target=10.0, theirs=None, rival="").kept
     assert not row(kind="at_least", ours=9.9, target=10.0, theirs=None, rival="").kept

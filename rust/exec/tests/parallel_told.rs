@@ -1,8 +1,11 @@
 //! A block access list is worth time when it is right, costs time when it is wrong, and changes nothing else.
 
 use evm::{BlockEnv, ChainSpec, Fork};
-use execlayer_exec::{Executor, Mode, Parallel, execute, parallel::Report};
-use proptest::{collection::vec, prelude::*};
+use execlayer_exec::{
+    Executor, Mode, Parallel, execute,
+    parallel::{Report, access_list_of},
+};
+use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use state::{MemoryState, StateDiff};
 use types::{
     Address, Bytes, Recovered, Signature, Transaction, TxKind, U256,
@@ -10,6 +13,7 @@ use types::{
         AccountChanges, BalanceChange, BlockAccessIndex, BlockAccessList, CodeChange, NonceChange, SlotChanges,
         StorageChange,
     },
+    rlp,
     tx::TxEip1559,
 };
 
@@ -151,6 +155,53 @@ fn compare(steps: &[Step], tell: impl Fn(BlockAccessList) -> BlockAccessList) ->
         }
     }
     Ok(at_two)
+}
+
+/// What a block of these steps writes.
+fn list_of_block(steps: &[Step]) -> BlockAccessList {
+    let (rules, state) = (ChainSpec::at(1, Fork::Cancun).rules(5, 60), world());
+    let mode = Mode { diffs: true, ..Mode::default() };
+    list_of(&execute(&rules, &env(), &signed(steps), &[], &state, mode).expect("valid transactions").diffs)
+}
+
+/// Bytes that are no list of anything; those of a list; and those of a list with some bytes changed, cut off or added.
+fn spelling() -> impl Strategy<Value = Vec<u8>> {
+    let list = || vec(step(), 1..12).prop_map(|steps| rlp::encode(list_of_block(&steps)));
+    let changes = vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
+    let spoilt = (list(), changes, any::<prop::sample::Index>(), 0..4_u8).prop_map(|(mut bytes, changes, cut, how)| {
+        let length = bytes.len();
+        changes.iter().for_each(|(place, byte)| bytes[place.index(length)] = *byte);
+        match how {
+            0 => bytes.truncate(cut.index(length)),
+            1 => bytes.push(changes[0].1),
+            _ => {}
+        }
+        bytes
+    });
+    prop_oneof![1 => vec(any::<u8>(), 0..200), 1 => list(), 6 => spoilt]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn bytes_of_any_kind_are_a_list_with_one_spelling_or_refused_and_change_no_outcome(
+        bytes in spelling(),
+        steps in vec(step(), 1..40),
+    ) {
+        if let Ok(list) = access_list_of(&bytes) {
+            prop_assert_eq!(rlp::encode(&list), bytes);
+            compare(&steps, |_| list.clone())?;
+        }
+    }
+}
+
+#[test]
+fn of_the_spellings_some_are_lists_and_some_are_none() {
+    let mut runner = TestRunner::deterministic();
+    let spellings = vec(spelling(), 200..201).new_tree(&mut runner).expect("spellings").current();
+    let read = spellings.iter().filter(|bytes| access_list_of(bytes).is_ok()).count();
+    assert!((40..160).contains(&read), "{read} of 200 are lists");
 }
 
 proptest! {

@@ -16,6 +16,10 @@ const HOT: u64 = 16;
 const TOKEN: &str = include_str!("../../../compare/contracts/token.hex");
 const EXCHANGE: &str = include_str!("../../../compare/contracts/exchange.hex");
 
+/// Words x and m of call data after the selector: v = slot[x]; slot[x] = v + 1; slot[2^255 | hash(v, x) % m] += 1. So
+/// whoever names the same x clashes, and where m is small, others do whom only what was stored before can tell.
+const WALKER: &str = "6004358054806001018255600052602052602435604060002006600160ff1b178054600101905500";
+
 /// A block and the state before it.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
@@ -214,6 +218,30 @@ fn swaps(name: &'static str, target: f64, exchanges: u64) -> Case {
     case(name, target, view, sends)
 }
 
+/// Calls of which a tenth clash at slots that nothing said beforehand: numbers in call data are no hint. Where they move,
+/// a transaction that runs again after others touches other slots than before.
+fn surprises(name: &'static str, moving: bool) -> Case {
+    const PLACES: u64 = 500;
+    let walker = Address::repeat_byte(0x3a);
+    let mut view = Flat::default();
+    view.contract(walker, WALKER);
+    (0..TRANSACTIONS).for_each(|index| view.rich(party("sender", index)));
+    let sends = (0..TRANSACTIONS).map(|index| {
+        let surprises = index % 10 == 0;
+        let place = if surprises { 1 + index / 10 * 7_919 % PLACES } else { 1_000_000 + index };
+        let range = if surprises && moving { 2 * PLACES } else { u64::MAX };
+        Send {
+            from: party("sender", index),
+            nonce: 0,
+            to: walker,
+            value: 0,
+            input: call("walk(uint256,uint256)", &[U256::from(place), U256::from(range)]),
+            gas: 150_000,
+        }
+    });
+    case(name, 0.95, view, sends)
+}
+
 /// All that was promised.
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -224,5 +252,7 @@ pub(crate) fn cases() -> Vec<Case> {
         tokens("10,000 token transfers, 80 % to 16 accounts", 1.2, 80, HOT),
         swaps("2,000 swaps on one exchange", 0.95, 1),
         tokens("10,000 token transfers to one account, a single chain", 0.95, 100, 1),
+        surprises("10,000 calls, a tenth of them in conflicts that nobody foresees", false),
+        surprises("10,000 calls, a tenth of them in conflicts that move when they run again", true),
     ]
 }
