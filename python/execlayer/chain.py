@@ -253,20 +253,20 @@ class Chain:
     # ---- change -----------------------------------------------------------------------------------------------------
 
     @overload
-    def submit(self, transactions: bytes, *, private: bool = False) -> str: ...
+    def submit(self, transactions: bytes | str, *, private: bool = False) -> str: ...
     @overload
-    def submit(self, transactions: Iterable[bytes], *, private: bool = False) -> list[str | ExeclayerError]: ...
+    def submit(self, transactions: Iterable[bytes | str], *, private: bool = False) -> list[str | ExeclayerError]: ...
     def submit(
-        self, transactions: bytes | Iterable[bytes], *, private: bool = False
+        self, transactions: bytes | str | Iterable[bytes | str], *, private: bool = False
     ) -> str | list[str | ExeclayerError]:
-        """Takes signed transactions to wait for a block.
+        """Takes signed transactions, as bytes or as text in hex, to wait for a block.
 
         One: its hash, or its error is raised. Many, in one crossing: for each its hash or the error it would have
         raised, in order; those that are refused don't touch the others.
 
         Private ones are shown to no client before they stand in a block.
         """
-        if not isinstance(transactions, bytes):
+        if not isinstance(transactions, str | bytes | bytearray | memoryview):
             return self._core.submit(_batch(transactions), private)
         [answer] = self._core.submit([transactions], private)
         if isinstance(answer, Exception):

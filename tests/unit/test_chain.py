@@ -101,6 +101,13 @@ def test_many_are_submitted_in_one_crossing_and_each_has_its_answer(chain: Chain
     assert (caught.value.expected, caught.value.actual) == (4, 1)
 
 
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview, lambda raw: "0x" + raw.hex()])
+def test_one_is_submitted_in_whatever_form_it_is_held(form: Any, chain: Chain, alice: Account, bob: Account) -> None:
+    [raw] = batch(alice, bob, 1)
+    sent = chain.submit(form(raw))
+    assert [one.hash for one in chain.mine().transactions[:]] == [sent]
+
+
 def test_a_packed_batch_is_the_same_as_a_list(chain: Chain, alice: Account, bob: Account) -> None:
     raw = [*batch(alice, bob, 50), b"\x07nothing"]
     buffer = np.frombuffer(b"".join(raw), dtype=np.uint8)
@@ -483,7 +490,8 @@ CALLS: list[tuple[str, Callable[[Chain, Any], object], list[Any]]] = [
     ("timestamp", lambda chain, value: chain.mine(timestamp=value), WRONG_TIMES),
     ("timestamp", lambda chain, value: chain.mine([], timestamp=value), WRONG_TIMES),
     ("transactions", lambda chain, value: chain.mine(value), [5, b"abc", "0xabc", bytearray(b"abc")]),
-    ("transactions", lambda chain, value: chain.submit(value), [5, "0xabc", None, memoryview(b"abc")]),
+    ("transactions", lambda chain, value: chain.submit(value), [5, None, 1.5]),
+    ("transaction", lambda chain, value: chain.submit(value), ["abc", "0xabc", "0x0g"]),
     ("transaction", lambda chain, value: chain.submit([value]), ["abc", 5, None, [b"x"], 1.5]),
     ("transaction", lambda chain, value: chain.mine([value]), ["abc", 5, None, [b"x"], 1.5]),
     ("buffer", lambda chain, value: chain.submit_packed(value, np.array([3], np.uint64)), [5, "abc", None, [1, 2, 3]]),
