@@ -33,6 +33,9 @@ BlockName: TypeAlias = int | str | bytes
 GenesisLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 """Path of a genesis.json of geth's form, or its content."""
 
+Raw: TypeAlias = bytes | bytearray | memoryview | str
+"""A signed transaction as it goes over the wire, or that in hex."""
+
 KEPT_GENESIS = "genesis.json"
 """In a chain's folder: the genesis it was begun with, so that it can be opened without naming it again."""
 
@@ -252,13 +255,11 @@ class Chain:
 
     # ---- change -----------------------------------------------------------------------------------------------------
 
+    @overload  # A text is its letters, too, and is one transaction all the same: whichever comes first holds.
+    def submit(self, transactions: Raw, *, private: bool = False) -> str: ...  # type: ignore[overload-overlap]
     @overload
-    def submit(self, transactions: bytes | str, *, private: bool = False) -> str: ...
-    @overload
-    def submit(self, transactions: Iterable[bytes | str], *, private: bool = False) -> list[str | ExeclayerError]: ...
-    def submit(
-        self, transactions: bytes | str | Iterable[bytes | str], *, private: bool = False
-    ) -> str | list[str | ExeclayerError]:
+    def submit(self, transactions: Iterable[Raw], *, private: bool = False) -> list[str | ExeclayerError]: ...
+    def submit(self, transactions: Raw | Iterable[Raw], *, private: bool = False) -> str | list[str | ExeclayerError]:
         """Takes signed transactions, as bytes or as text in hex, to wait for a block.
 
         One: its hash, or its error is raised. Many, in one crossing: for each its hash or the error it would have
@@ -266,7 +267,7 @@ class Chain:
 
         Private ones are shown to no client before they stand in a block.
         """
-        if not isinstance(transactions, str | bytes | bytearray | memoryview):
+        if not isinstance(transactions, Raw):
             return self._core.submit(_batch(transactions), private)
         [answer] = self._core.submit([transactions], private)
         if isinstance(answer, Exception):
@@ -293,7 +294,7 @@ class Chain:
         """How many transactions wait."""
         return self._core.pending
 
-    def mine(self, transactions: Iterable[bytes] | None = None, *, timestamp: int | None = None) -> _core.Block:
+    def mine(self, transactions: Iterable[Raw] | None = None, *, timestamp: int | None = None) -> _core.Block:
         """Makes the next block, of what waits or of exactly these transactions in this order.
 
         ``timestamp`` is in seconds and must be above the head's; the clock's time by default.
@@ -522,7 +523,7 @@ def _genesis_text(genesis: object) -> str | None:
 
 def _batch(transactions: object) -> list[Any]:
     """Items of an iterable; one transaction's bytes or text would be one, too, and are surely not meant so."""
-    if isinstance(transactions, str | bytes | bytearray | memoryview) or not isinstance(transactions, Iterable):
+    if isinstance(transactions, Raw) or not isinstance(transactions, Iterable):
         raise _wrong("transactions", transactions, "several transactions' bytes, such as a list of them")
     return list(transactions)
 
