@@ -69,6 +69,7 @@ AREAS: dict[str, list[Producer]] = {
     "orders": [
         cargo("bench", "--package", "execlayer-orders", "--bench", "promises", "--", "--json"),
         python("orders"),
+        python("order_load"),
         python("order_chain"),
         python("order_presim"),
     ],

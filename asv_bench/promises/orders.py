@@ -73,7 +73,7 @@ def settings(folder: Path, port: int, **execution: object) -> OrderSettings:
                 "max_state_lag": 1_000,
                 **execution,
             },
-            "channels": {"execution": 10 * FLOOD},
+            "channels": {"signal": FLOOD, "execution": 10 * FLOOD},
             "submission_strategy": {"type": "public"},
             "rpc_endpoints": {"primary": node},
             "journal": {"dir": folder / "journal"},
@@ -230,40 +230,45 @@ async def take_up(folder: Path, port: int) -> None:
         nursery.cancel_scope.cancel()
 
 
-def beside_web3(folder: Path) -> Iterator[Row]:
-    """What a plain client takes for an order whose every field it is given: it encodes, signs, sends and hears."""
-    folder.mkdir()
+def web3_seconds(port: int) -> float:
+    """CPU that a plain client takes for an order whose every field it is given: it encodes, signs, sends and hears."""
     from web3 import HTTPProvider, Web3
 
+    web3 = Web3(HTTPProvider(f"http://127.0.0.1:{port}"))
+    contract = web3.eth.contract(abi=_abi())
+    account = web3.eth.account.from_key(key(1).secret)
+    addresses = [Web3.to_checksum_address("0x" + byte * 20) for byte in ("22", "33", "44", "dd")]
+    times = []
+    for nonce in range(RIVAL_ORDERS):
+        begin = time.process_time()
+        arguments = (b"\1" * 32, *addresses[:3], 5, 1, addresses[3], 2**40)
+        transaction = {
+            "to": Web3.to_checksum_address(CONTRACT),
+            "data": contract.encode_abi("flashSwap", args=list(arguments)),
+            "nonce": nonce,
+            "gas": 240_000,
+            "value": 0,
+            "chainId": CHAIN_ID,
+            "maxFeePerGas": 3 * GWEI,
+            "maxPriorityFeePerGas": GWEI,
+        }
+        signed = account.sign_transaction(transaction)
+        told = web3.eth.send_raw_transaction(signed.raw_transaction)
+        times.append(time.process_time() - begin)
+        if bytes(told) != _core.keccak256(bytes(signed.raw_transaction)):
+            raise WrongAnswer("orders, web3.py: the node echoes another hash")
+    return statistics.mean(times)
+
+
+def beside_web3(folder: Path) -> Iterator[Row]:
+    """The engine's share of a processor, and a plain client's."""
+    folder.mkdir()
     with node() as port:
-        web3 = Web3(HTTPProvider(f"http://127.0.0.1:{port}"))
-        contract = web3.eth.contract(abi=_abi())
-        account = web3.eth.account.from_key(key(1).secret)
-        addresses = [Web3.to_checksum_address("0x" + byte * 20) for byte in ("22", "33", "44", "dd")]
-        times = []
-        for nonce in range(RIVAL_ORDERS):
-            begin = time.process_time()
-            arguments = (b"\1" * 32, *addresses[:3], 5, 1, addresses[3], 2**40)
-            transaction = {
-                "to": Web3.to_checksum_address(CONTRACT),
-                "data": contract.encode_abi("flashSwap", args=list(arguments)),
-                "nonce": nonce,
-                "gas": 240_000,
-                "value": 0,
-                "chainId": CHAIN_ID,
-                "maxFeePerGas": 3 * GWEI,
-                "maxPriorityFeePerGas": GWEI,
-            }
-            signed = account.sign_transaction(transaction)
-            told = web3.eth.send_raw_transaction(signed.raw_transaction)
-            times.append(time.process_time() - begin)
-            if bytes(told) != _core.keccak256(bytes(signed.raw_transaction)):
-                raise WrongAnswer("orders, web3.py: the node echoes another hash")
+        theirs = web3_seconds(port)
         keys = [key(number) for number in range(1, SENDERS_FEW + 1)]
         begin = time.process_time()
         trio.run(fed, OrderEngine(settings(folder, port), keys), folder, PACED, RATE)
         ours = (time.process_time() - begin) / PACED
-    theirs = statistics.mean(times)
     name = "orders, CPU of an order at 1,000/s, validation, journal, reports and all"
     yield Row(name, "faster", ours * 1e6, "µs", 2.0, theirs=theirs * 1e6, rival="web3.py, sign and send only")
 

@@ -906,6 +906,14 @@ class JournalUnconfigured(JournalError):
     seq: int
 
 
+class JournalRetired(JournalError):
+    """The first records have gone with time, and there is no snapshot to go on from."""
+
+    path: str
+    first: int
+    """The oldest record that is there."""
+
+
 class SenderInUse(JournalError):
     """Another engine of this host uses a sender's key."""
 

@@ -362,6 +362,13 @@ async def test_an_engine_begins_when_two_nodes_agree_on_its_senders(desk: Desk) 
         nursery.cancel_scope.cancel()
 
 
+async def refused(desk: Desk, engine: OrderEngine) -> str:
+    """Why the next signal is; empty where it is not. It is for this block only."""
+    answer = await engine.submit(await desk.signal(valid_until_block=desk.lab.head + 1))
+    assert answer.status is not None
+    return answer.status.failure
+
+
 async def test_a_minute_without_any_node_fails_no_order_that_is_out(desk: Desk) -> None:
     clock = Jumping()
     settings = desk.settings(urls=[desk.lab.websocket_url, desk.lab.url], execution_engine={"metrics_interval": "50ms"})
@@ -376,7 +383,13 @@ async def test_a_minute_without_any_node_fails_no_order_that_is_out(desk: Desk) 
                 await engine.results.wait_news()
             await desk.holds(lambda engine: "no_endpoint" in {one.name for one in engine.monitor.alerts})
             stats = engine.stats()
-            assert (stats["orders_failed"], stats["active_orders"]) == (0, 2)
+            assert (stats["orders_failed"], stats["active_orders"], stats["cut_off"]) == (0, 2, 1)
+            # Nothing new is taken, and what the operator halts or resumes changes nothing about that.
+            engine.halt(False)
+            assert await refused(desk, engine) == "Halted"
+        # Monitoring is back by itself; signals are taken once every sender was counted, be there a new block or not.
+        await desk.holds(lambda engine: not engine.stats()["cut_off"])
+        assert engine.stats()["head"] == desk.lab.head and await refused(desk, engine) == ""
         await desk.until(first, "confirmed", mine=True)
         assert await desk.earned() == signal.expected_profit
         assert engine.stats()["lanes_frozen"] == 0

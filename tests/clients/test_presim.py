@@ -35,6 +35,8 @@ async def test_what_our_evm_foretells_is_what_happens(kind: str, tmp_path: Path,
                 # First in the block after the one it was tried on: gas and profit are compared to the last unit.
                 assert (fill.tx_index, fill.realized) == (0, signal.expected_profit)
                 assert engine.stats()["sim_drift"] == 0
+                # Where a node traces blocks, what they did not change was kept, and was right.
+                assert (engine._sync.carried > 0) == (kind == "anvil")
                 # As much as it needs at its peak and a fifth more; some of that is given back at the end.
                 assert done.attempts[0].gas_limit >= fill.gas_used * 120 // 100
                 assert engine.monitor.times["presim_time"].count >= 2

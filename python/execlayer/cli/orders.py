@@ -115,7 +115,7 @@ def _status(settings: OrderSettings, options: argparse.Namespace) -> int:
         from .orders_status import lines
 
         print("\n".join(lines(told)))
-    return DONE if options.journal or (told["ready"] and not told["halted"]) else REFUSED
+    return DONE if options.journal or (told["ready"] and not told["halted"] and not told["cut_off"]) else REFUSED
 
 
 def _dash(settings: OrderSettings, options: argparse.Namespace) -> int:
@@ -187,7 +187,9 @@ def _verify(settings: OrderSettings, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(figures))
     else:
-        print("every decision and every signed byte is what the journal says")
+        first = figures["first_record"]
+        since = "" if first == 1 else f", from record {first} on: older ones have gone, as journal.retain wants"
+        print(f"every decision and every signed byte is what the journal says{since}")
         print("\n".join(_figures(figures)))
     return DONE
 

@@ -16,6 +16,7 @@ from .. import _core
 from ..errors import ExeclayerError
 from ..orders import AuthKey, OrderEngine, OrderSettings, Report
 from ..orders.monitor import Alert
+from ..orders.process import return_large_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ async def run(
     read: Callable[[], OrderSettings],
 ) -> None:
     """Runs until SIGINT or SIGTERM. ``read`` gives the settings as they are on disk now."""
+    return_large_blocks()
     engine = OrderEngine(settings, keys, identity=identity, auth_keys=auth_keys, on_alert=on_alert)
     async with trio.open_nursery() as nursery:
         # From here on: a signal may come while the engine is still starting.

@@ -16,6 +16,7 @@ ALERTS_SHOWN = FAILURES_SHOWN = 5
 def lines(told: dict[str, Any]) -> Iterator[str]:
     """For a terminal or a log."""
     halted = ", halted" if told["halted"] else ""
+    halted += ", no node is left or the chain not known again" if told["cut_off"] else ""
     state = "ready" if told["ready"] else "not ready"
     yield f"{told['environment']}, chain {told['chain_id']}: {state}{halted}, block {told['head']}"
     for name, value in rows(told):
@@ -38,6 +39,8 @@ def rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "gas", f"{told['total_gas_wei'] / ETHER:.9f} ether"
     for name, one in told["times"].items():
         yield name.removesuffix("_time").replace("_", " "), f"p50 {_ms(one['p50'])}, p99 {_ms(one['p99'])}"
+    if told["signals_waiting"]:
+        yield "signals waiting", f"{told['signals_waiting']:,}"
     yield "results waiting", f"{told['results_waiting']:,}"
     if told["endpoints_up"] is not None:
         yield "nodes that answer", str(told["endpoints_up"])

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .client import EngineGone as EngineGone
     from .client import SignalClient as SignalClient
     from .client import open_client as open_client
-    from .engine import ContractNotFound as ContractNotFound
     from .engine import OrderEngine as OrderEngine
+    from .pinned import ContractNotFound as ContractNotFound
     from .reports import Report as Report
     from .reports import report as report
     from .settings import OrderSettings as OrderSettings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AuthKey": "wire",
-    "ContractNotFound": "engine",
+    "ContractNotFound": "pinned",
     "EngineGone": "client",
     "FrameRefused": "wire",
     "Hop": "wire",

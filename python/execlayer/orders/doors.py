@@ -1,8 +1,8 @@
 """Where signals come in and results go out: XLO/1 over TCP or a UNIX socket, both on any connection.
 
-A connection's frames go to the core as they arrive, up to a batch at once; its answers come back on it. Who sends an
-acknowledgement (type 0x12) is a consumer from then on: it gets results after the sequence that it named, and each
-further one says how far it is. While results wait that nobody takes, no connection is read: nothing has to be dropped.
+A connection's frames go to the :class:`~execlayer.orders.intake.Intake` as they arrive; its answers come back on it.
+Who sends an acknowledgement (type 0x12) is a consumer from then on: it gets results after the sequence that it named,
+and each further one says how far it is. A connection whose answers nobody reads is not read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -33,13 +33,6 @@ CLOSING = range(101, 106)
 """Refusals after which nobody knows where the next frame begins."""
 
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
-
-
-class Origin(Protocol):
-    """Where a frame came from."""
-
-    def give(self, frame: bytes) -> None:
-        """Takes an answer to it."""
 
 
 class Doors:
@@ -87,12 +80,13 @@ class Session:
 
     def __init__(self, engine: OrderEngine, stream: trio.SocketStream) -> None:
         self._engine, self._stream = engine, stream
-        self._trusted = _is_here(stream)
+        self.trusted = _is_here(stream)
         self._outgoing: deque[bytes] = deque()
         self._outgoing_bytes = 0
         self._wake = trio.Event()
         self._flushed = trio.Event()
         self._consumer: Consumer | None = None
+        self._reading = trio.CancelScope()
         self._done = False
 
     def give(self, frame: bytes) -> None:
@@ -106,14 +100,15 @@ class Session:
         with ExitStack() as stack:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, nursery.cancel_scope)
-                await self._read(stack, nursery)
+                with self._reading:
+                    await self._read(stack, nursery)
                 self._done = True
                 self._wake.set()
 
     async def _read(self, stack: ExitStack, nursery: trio.Nursery) -> None:
         splitter = Splitter()
         engine = self._engine
-        batch_max, frame_max = engine.settings.execution_engine.batch_max, engine.settings.protocol.max_frame
+        frame_max = engine.settings.protocol.max_frame
         while True:
             data = await self._stream.receive_some(RECEIVE_BYTES)
             if not data:
@@ -129,15 +124,11 @@ class Session:
                 # The core says what is wrong with it, in a frame.
                 frames.append(splitter.rest[:RECEIVE_BYTES])
                 whole = False
-            for start in range(0, len(frames), batch_max):
-                if not await self._take(frames[start : start + batch_max], stack, nursery):
-                    return
-            if not whole:
+            if not await self._take(frames, stack, nursery) or not whole:
                 return
 
     async def _take(self, frames: list[bytes], stack: ExitStack, nursery: trio.Nursery) -> bool:
-        """A batch; whether the connection can be read on."""
-        engine = self._engine
+        """What came together; whether the connection can be read on."""
         signals = []
         for frame in frames:
             if len(frame) > 5 and frame[5] == ACK:
@@ -150,18 +141,17 @@ class Session:
         while self._outgoing_bytes > OUTGOING_BYTES_MAX:
             self._flushed = trio.Event()
             await self._flushed.wait()
-        await engine.wait_intake()
-        for nack in engine.take_frames(signals, self._trusted, self):
-            if nack is None:
-                continue
-            engine.monitor.counters["signal_processing_errors"] += 1
-            self.give(nack)
-            if int.from_bytes(nack[44:46], "little") in CLOSING:
-                return False
+        self._engine.intake.give(signals, self)
         return True
 
+    def refused(self, nack: bytes) -> None:
+        """Says what was wrong with a frame, and reads no further where nobody knows where the next one begins."""
+        self.give(nack)
+        if int.from_bytes(nack[44:46], "little") in CLOSING:
+            self._reading.cancel()
+
     def _acknowledged(self, frame: bytes, stack: ExitStack, nursery: trio.Nursery) -> bool:
-        must_prove = self._engine.settings.protocol.require_auth and not self._trusted
+        must_prove = self._engine.settings.protocol.require_auth and not self.trusted
         try:
             sequence = decode(frame, self._engine.auth_keys.values() if must_prove else None)["sequence"]
         except FrameRefused:

@@ -19,6 +19,7 @@ from ..upstream.codecs import request_head
 from ..upstream.endpoint import Connector, connect
 from ..upstream.errors import Backlogged
 from ..upstream.failover import Event, Member
+from .pace import Pace
 from .settings import OrderSettings
 
 Row = tuple[bytes, bool, str | None]
@@ -46,6 +47,11 @@ class Endpoints:
         self.names = [one.name for one in (*nodes, *relays)]
         self._clients = [Client(one, connect=connect) for one in (*nodes, *relays)]
         builder = settings.mev_protection.builder
+        patience_seconds = settings.submission_strategy.private_timeout / 1e9
+        self._paces = {
+            number: Pace(relay.requests_per_second, patience_seconds)
+            for number, relay in enumerate(relays, start=len(nodes))
+        }
         self.rows = [_row(node) for node in nodes] + [_row(relay, relay.dialect or builder) for relay in relays]
         self.failover = Failover(
             [Client(one, connect=connect) for one in nodes],
@@ -60,6 +66,8 @@ class Endpoints:
             for client in self._clients:
                 await nursery.start(client.run)
             await nursery.start(self.failover.run)
+            for pace in self._paces.values():
+                nursery.start_soon(pace.run)
             task_status.started()
 
     def send(self, endpoint: int, requests: tuple[int, ...], body: bytes) -> None:
@@ -79,10 +87,25 @@ class Endpoints:
             for request in requests:
                 listener.written(request)
 
-        try:
-            client.post(body, settle, ids=requests, framed=bool(self.rows[endpoint][0]), written=written)
-        except Backlogged as error:
-            listener.replied(requests, None, str(error).encode())
+        def post() -> None:
+            try:
+                client.post(body, settle, ids=requests, framed=bool(self.rows[endpoint][0]), written=written)
+            except Backlogged as error:
+                listener.replied(requests, None, str(error).encode())
+
+        pace = self._paces.get(endpoint)
+        if pace is None:
+            post()
+        else:
+            pace.ask(post, lambda: listener.replied(requests, None, b"the relay's rate limit left no time for it"))
+
+    def paced(self) -> dict[str, int]:
+        """Requests to relays that had to wait for their rate limits, and those of them that were not sent for it."""
+        paces = self._paces.values()
+        return {
+            "relay_requests_delayed": sum(one.delayed for one in paces),
+            "relay_requests_dropped": sum(one.dropped for one in paces),
+        }
 
     @property
     def waiting(self) -> int:

@@ -30,11 +30,13 @@ from ..upstream.ring import Header as Head
 from . import control
 from . import monitor as monitoring
 from .alerts import Alerts, log_alert
-from .doors import Doors, Origin
+from .doors import Doors
 from .endpoints import Endpoints, Listener
 from .halting import obey
+from .intake import Intake, Origin
 from .keeping import Keeper
 from .monitor import Alert, Monitor
+from .pinned import ContractNotFound, check
 from .process import resident_bytes
 from .reload import Reloaded, merge
 from .reports import FAILURES, Report, report
@@ -42,7 +44,7 @@ from .results import Results
 from .rules import Rounds, read_rules
 from .settings import OrderSettings
 from .simulation import StateSync
-from .watch import Watch, first_words
+from .watch import Watch
 from .wire import AuthKey, Header, Signal
 
 CODE_CHECK_SECONDS = 3_600
@@ -52,13 +54,6 @@ OUT = frozenset(
 )
 Outputs = list[tuple[Any, ...]]
 Clock = tuple[int, int]
-
-
-class ContractNotFound(ExeclayerError):
-    """There is no code where the contract should be, or another one."""
-
-    contract: str
-    reason: str
 
 
 def clock() -> Clock:
@@ -98,14 +93,18 @@ class OrderEngine:
         self._endpoints = Endpoints(settings, listener, connect)
         heads = settings.rpc_endpoints.heads
         self._watch = Watch(self._endpoints.failover, self, self.senders, heads=heads)
-        self._sync = StateSync(self._endpoints.failover, lambda: self.core, lambda: self._more.set())
+        slot_seconds = round(settings.execution_engine.slot / 1e9)
+        self._sync = StateSync(
+            self._endpoints.failover, lambda: self.core, lambda: self._more.set(), slot_seconds=slot_seconds
+        )
         self._more = trio.Event()
         self.results = Results(self._read_results, self._delivered)
+        self.intake = Intake(self, clock)
         self._doors = Doors(self)
         self._core_or_none: _core.OrderEngine | None = None
         self._sequence = 0
         self._open_requests: dict[int, _OpenRequest] = {}
-        self._intake = trio.Event()
+        self._taking = trio.Event()
         self._stopping = trio.Event()
         self._broken: JournalError | None = None
         self._breaking = trio.Event()
@@ -152,6 +151,7 @@ class OrderEngine:
                 nursery.start_soon(self._keeper.run)
                 await nursery.start(obey, self)
                 await self._watch.known.wait()
+                nursery.start_soon(self.intake.run)
                 self.addresses = await nursery.start(self._doors.run)
                 await nursery.start(control.serve, self)
                 self.is_ready = True
@@ -159,6 +159,7 @@ class OrderEngine:
                 await self._stopping.wait()
                 self.is_ready = False
                 self._doors.close_intake()
+                self.intake.close()
                 await self._drain()
                 nursery.cancel_scope.cancel()
         finally:
@@ -201,6 +202,7 @@ class OrderEngine:
             refused, self.settings = error, was
             core = self._open()
         self._core_or_none = core
+        self._sync.begin()
         self._take_up()
         if refused is not None:
             raise refused
@@ -232,22 +234,8 @@ class OrderEngine:
         )
 
     async def _check_chain(self) -> None:
-        """The right chain, and the contract on it."""
-        settings = self.settings
         await self._endpoints.failover.wait_fit("read")
-        genesis, code = await first_words(self._endpoints.failover, settings.contract)
-        if settings.genesis_hash is not None and genesis.lower() != settings.genesis_hash.lower():
-            reason = f"the chain's is {genesis}"
-            raise InvalidConfig(
-                f"setting genesis_hash: {reason}", field="genesis_hash", value=settings.genesis_hash, reason=reason
-            )
-        reason = "" if code else "there is no code"
-        found = "0x" + _core.keccak256(code).hex()
-        wanted = settings.contract_code_hash
-        if code and wanted is not None and found != wanted.lower():
-            reason = f"its code hashes to {found}, not {wanted}"
-        if reason:
-            raise ContractNotFound(f"contract {settings.contract}: {reason}", contract=settings.contract, reason=reason)
+        await check(self._endpoints.failover, self.settings)
 
     async def _recheck(self) -> None:
         """Looks at the contract's code each hour: what changed must not be called."""
@@ -327,8 +315,11 @@ class OrderEngine:
             body = bodies[0] if len(part) == 1 else self.core.join(endpoint, bodies)
             self._endpoints.send(endpoint, tuple(request for request, _ in part), body)
 
-    def take_frames(self, frames: list[bytes], trusted: bool, origin: Origin | None) -> list[bytes | None]:
-        """Frames that came together; for each its Nack, where it was refused."""
+    def take_frames(
+        self, frames: list[bytes], trusted: bool, origin: Origin | None, came_ns: int = 0
+    ) -> list[bytes | None]:
+        """Frames that are served together, and when the first of them came (0: now); for each its Nack, where it was
+        refused."""
         began = time.monotonic_ns()
         try:
             outputs, nacks = self.core.frames(self._clock(), frames, trusted)
@@ -337,7 +328,7 @@ class OrderEngine:
             self._breaking.set()
             return []
         self.monitor.times["validation_time"].note((time.monotonic_ns() - began) / 1e9)
-        self._do(outputs, origin, began)
+        self._do(outputs, origin, came_ns or began)
         self._time_trials()
         return nacks
 
@@ -349,8 +340,8 @@ class OrderEngine:
     async def wait_intake(self) -> None:
         """Until signals are taken."""
         while not self.intake_is_open:
-            self._intake = trio.Event()
-            await self._intake.wait()
+            self._taking = trio.Event()
+            await self._taking.wait()
 
     # ---- what endpoints say -----------------------------------------------------------------------------------------
 
@@ -427,9 +418,9 @@ class OrderEngine:
         """Nobody shows an order's transactions."""
         self._step(self.core.absent, order)
 
-    def reverted(self, order: int, data: bytes) -> None:
-        """What a transaction reverted with."""
-        self._step(self.core.reverted, order, data)
+    def reverted(self, order: int, data: bytes, approximate: bool) -> None:
+        """What a transaction reverted with; approximate where nobody knows what stood before it in its block."""
+        self._step(self.core.reverted, order, data, approximate)
 
     # ---- what people say --------------------------------------------------------------------------------------------
 
@@ -493,7 +484,7 @@ class OrderEngine:
         core, monitor = self.core, self.monitor
         stats = core.stats()
         failures = Counter({FAILURES[code]: count for code, count in stats["failures"]})
-        stats |= {name: monitor.counters[name] for name in monitoring.COUNTERS}
+        stats |= {name: monitor.counters[name] for name in monitoring.COUNTERS} | self._endpoints.paced()
         head = self._watch.feed.ring.head
         lanes: list[dict[str, Any]] = [dict(zip(monitoring.LANE, row, strict=True)) for row in core.lanes()]
         stats |= {
@@ -502,6 +493,7 @@ class OrderEngine:
             "orders_affordable": self._affordable(lanes),
             "rpc_failures": monitor.rpc_failures.total(),
             "lanes": lanes,
+            "signals_waiting": self.intake.waiting,
             "lanes_frozen": sum(lane["frozen"] for lane in lanes),
             "endpoints_up": len(self._endpoints.failover.fit("read")),
             "head_lag_seconds": max(0.0, time.time() - head.timestamp) if head else 0.0,
@@ -528,7 +520,11 @@ class OrderEngine:
     def _delivered(self, sequence: int) -> None:
         if self._core_or_none is not None:
             self._step(self.core.delivered, sequence)
-            self._intake.set()
+            self._go_on_taking()
+
+    def _go_on_taking(self) -> None:
+        self._taking.set()
+        self.intake.go_on()
 
     def _alert(self, critical: bool, name: str, order: int, text: str) -> None:
         level = self._rounds.rules.levels.get(name, "critical" if critical else "warning")
@@ -561,7 +557,7 @@ class OrderEngine:
         pause = self.settings.execution_engine.monitor_interval / 1e9
         while True:
             self._step(self.core.tick)
-            self._intake.set()
+            self._go_on_taking()
             await trio.sleep(pause)
 
     async def _measure(self) -> None:
@@ -587,8 +583,12 @@ class _OpenRequest:
 class _Answers:
     """Takes the answers to frames of this process."""
 
+    trusted = True
+
     def __init__(self) -> None:
         self.reports: list[Report] = []
 
     def give(self, frame: bytes) -> None:
         self.reports.append(report(frame))
+
+    refused = give

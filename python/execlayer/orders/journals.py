@@ -42,38 +42,22 @@ class RestoreFailed(ExeclayerError):
     actual: Any
 
 
-class JournalRetired(ExeclayerError):
-    """The first records are gone, so that not everything can be played again."""
-
-    path: str
-    first: int
-    """The oldest record that is there."""
-
-
 def _named(figures: dict[str, Any]) -> dict[str, Any]:
     return {**figures, "failures": {FAILURES[code]: count for code, count in figures["failures"]}}
 
 
 def verify(settings: OrderSettings, keys: list[_core.Key], folder: Path | None = None) -> dict[str, Any]:
-    """Plays the whole journal again and compares each decision and each signed byte; the figures that come out.
+    """Plays the journal again and compares each decision and each signed byte; the figures that come out, and under
+    ``first_record`` where it began: at 1, or after the oldest snapshot where older records have gone with time.
 
     *Errors*: :class:`~execlayer.errors.JournalDiverged` with the first record that differs, :class:`JournalEmpty`,
-    :class:`JournalRetired`.
+    :class:`~execlayer.errors.JournalRetired` where no snapshot is left to begin from.
     """
     folder = folder or settings.journal.dir
-    first = _first_record(folder)
-    if first > 1:
-        text = f"{folder} begins with record {first}: older ones have gone, as journal.retain wants"
-        raise JournalRetired(text, path=str(folder), first=first)
     figures = _core.verify_orders(str(folder), settings.chain_id, keys) if folder.is_dir() else None
     if figures is None:
         raise JournalEmpty(f"no journal in {folder}", path=str(folder))
     return _named(figures)
-
-
-def _first_record(folder: Path) -> int:
-    """The number of a folder's oldest record; 1 where there is none."""
-    return min((number(one) for one in folder.glob("journal-*.xlj")), default=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +95,8 @@ class Drill:
 
 def drill(settings: OrderSettings, keys: list[_core.Key]) -> Drill:
     """Restores the newest copy (the journal itself where there are no copies) into a folder of its own, twice: from its
-    newest snapshot, as an engine starts, and from the first record. Where that has gone with time, the older of the two
-    snapshots takes its place. Both must agree in every figure.
+    newest snapshot, as an engine starts, and as :func:`verify` does, from the first record or the oldest snapshot. Both
+    must agree in every figure.
 
     *Errors*: :class:`RestoreFailed`, and those of :func:`verify`.
     """
@@ -123,16 +107,11 @@ def drill(settings: OrderSettings, keys: list[_core.Key]) -> Drill:
     with tempfile.TemporaryDirectory() as scratch:
         restored = Path(scratch) / "journal"
         _copy(files, restored)
-        if _first_record(restored) == 1:
-            older, proved = "the first record", verify(settings, keys, restored)
-        else:
-            aside = Path(scratch) / "older"
-            newest = max(file for file in files if file.suffix == ".xls")
-            _copy([file for file in files if file != newest], aside)
-            older, (proved, _) = "the snapshot before it", _started(settings, keys, aside)
+        proved = verify(settings, keys, restored)
         started, live = _started(settings, keys, restored)
     for name in COMPARED:
         if proved[name] != started[name]:
+            older = f"record {proved['first_record']} on"
             text = f"{name} is {started[name]} from the newest snapshot, {proved[name]} from {older}"
             raise RestoreFailed(text, figure=name, expected=proved[name], actual=started[name])
     return Drill(len(files), proved, live)
@@ -164,6 +143,7 @@ def picture(settings: OrderSettings) -> dict[str, Any]:
         "chain_id": settings.chain_id,
         "ready": 0,
         "addresses": [],
+        "signals_waiting": 0,
         "orders": dict(subs),
         "lanes": lanes,
         "times": {},

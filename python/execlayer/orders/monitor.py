@@ -20,7 +20,7 @@ TIMES = (
     *("signal_processing_time", "validation_time", "submission_time", "ack_time", "confirmation_time", "presim_time"),
     "journal_sync_time",
 )
-COUNTERS = ("timeout_failures", "signal_processing_errors")
+COUNTERS = ("timeout_failures", "signal_processing_errors", "signals_expired", "signals_crowded_out")
 """What is counted beside the core."""
 
 REFUSALS = (
@@ -211,14 +211,27 @@ COUNTED = (
         "timeout_failures",
         "capacity_rejections",
         "signal_processing_errors",
+        "signals_expired",
+        "signals_crowded_out",
+        "relay_requests_delayed",
+        "relay_requests_dropped",
         "sim_drift",
         "limit_refusals",
     ),
 )
 GAUGES = (
-    *("active_orders", "queue_depth", "results_waiting", "head", "halted", "success_rate", "head_lag_seconds"),
+    *(
+        "active_orders",
+        "queue_depth",
+        "results_waiting",
+        "head",
+        "halted",
+        "cut_off",
+        "success_rate",
+        "head_lag_seconds",
+    ),
     *("memory_bytes", "cpu_seconds", "ready", "endpoints_up", "lanes_frozen", "max_concurrent_orders"),
-    *("orders_affordable", "revert_rate"),
+    *("orders_affordable", "revert_rate", "signals_waiting"),
 )
 
 

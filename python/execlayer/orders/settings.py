@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, ByteSize, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, ByteSize, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .. import _core
 from ..config import Settings, read_settings
@@ -118,12 +118,19 @@ class Execution(Settings):
     max_state_lag: NonNegativeInt = 1
     """Blocks that a signal's state may be behind the head without being tried."""
 
+    slot: Duration = 12 * SECOND_NS
+    """Between two blocks: trials run in the block that comes so long after the head. Whole seconds."""
+
     drain_timeout: Duration = 30 * SECOND_NS
     """How long orders that are out are watched when the engine ends."""
 
 
 class Channels(Settings):
     """How much may wait inside."""
+
+    signal: PositiveInt = 10_000
+    """Signals that wait to be looked at. One more, and those that have expired are dropped, then the least profitable;
+    each is told so."""
 
     execution: PositiveInt = 1000
     """Results that nobody has taken; above it no signal is taken."""
@@ -202,6 +209,10 @@ class Relay(Endpoint):
     dialect: Dialect | None = None
     """By default as ``mev_protection.builder`` says."""
 
+    requests_per_second: PositiveFloat = 100.0
+    """What the relay allows. What is beyond it waits for up to ``private_timeout`` and is then not sent: an order that
+    no other relay has goes public, where it may."""
+
 
 class Mev(Settings):
     """Private builders."""
@@ -218,7 +229,8 @@ class Mev(Settings):
     relays: tuple[Relay, ...] = ()
     """Builders' doors, each with a ``dialect`` of its own where it has another one: ``flashbots`` (bundles, taken back
     by ``eth_cancelBundle``), ``replacing`` (bundles, taken back by an empty one of the same name) or ``transaction``
-    (single private transactions)."""
+    (single private transactions). ``requests_per_second`` (100) is what a relay allows; what is beyond it waits for up
+    to ``private_timeout`` and is then not sent."""
 
     identity_key: Path | None = None
     """A file with the key that signs requests to relays; it must not be a sender's."""

@@ -65,7 +65,7 @@ class Told(Protocol):
 
     def absent(self, order: int) -> None: ...
 
-    def reverted(self, order: int, data: bytes) -> None: ...
+    def reverted(self, order: int, data: bytes, approximate: bool) -> None: ...
 
 
 class Watch:
@@ -79,13 +79,14 @@ class Watch:
         *,
         heads: HeadWatch | None = None,
     ) -> None:
-        self.feed = HeadFeed(failover, self._on_change, watch=heads)
+        self._moved = trio.Event()
+        # What an endpoint that was away says of the senders counts once it has told its head, be that a new one or not.
+        self.feed = HeadFeed(failover, self._on_change, watch=heads, caught_up=lambda: self._moved.set())
         self.fees = FeeOracle(failover)
         self._failover = failover
         self._told = told
         self._senders = senders
         self._ids = count(_FIRST_ID)
-        self._moved = trio.Event()
         self._limit = trio.CapacityLimiter(QUESTIONS_MAX)
         self._nursery: trio.Nursery | None = None
         self._unseen: dict[int, tuple[int, int]] = {}
@@ -115,7 +116,7 @@ class Watch:
             await self._moved.wait()
             self._moved = trio.Event()
             head = self.feed.ring.head
-            if head is None:
+            if head is None or not self.feed.is_current:
                 continue
             if not await self._accounts(head, self._senders):
                 # The next head may be long in coming, and a lane without a count is closed.
@@ -249,7 +250,7 @@ class Watch:
         for way in ways:
             data = await way(found)
             if data is not None:
-                self._told.reverted(order, data)
+                self._told.reverted(order, data, not is_first and way == self._called)
                 break
         return True
 

@@ -33,16 +33,28 @@ class Watch(Settings):
 
 
 class HeadFeed:
-    """The head of the chain that some endpoints serve. ``tell`` must be quick and must not raise."""
+    """The head of the chain that some endpoints serve. ``tell`` and ``caught_up`` (who is asked from now on has told
+    its head) must be quick and must not raise."""
 
-    def __init__(self, failover: Failover, tell: Callable[[Change], None], *, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        failover: Failover,
+        tell: Callable[[Change], None],
+        *,
+        watch: Watch | None = None,
+        caught_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self.ring = Ring()
+        self.is_current = False
+        """Whether somebody is asked for the head, and has told it at least once."""
+
         self.resubscriptions = 0
         """How often a subscription was given up because it had ended or gone silent."""
 
         self._failover = failover
         self._tell = tell
         self._watch = watch or Watch()
+        self._caught_up = caught_up
         self._lock = trio.Lock()
         self._news = trio.Event()
         self._news_at = 0.0
@@ -57,11 +69,15 @@ class HeadFeed:
                 if not started:
                     task_status.started(self)
                     started = True
+                self.is_current = True
+                self._caught_up()
                 await self._follow(member)
             except* UpstreamError as group:
                 # Refusals too: who can't tell its head is of no use here.
                 if member.admitted:
                     self._failover.fail(member, _first(group))
+            finally:
+                self.is_current = False
 
     async def wait_for(self, number: int) -> Header:
         """The canonical header of a height, once there is one."""

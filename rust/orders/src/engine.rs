@@ -353,13 +353,25 @@ impl Signer for Recorded {
     }
 }
 
-/// Replays a whole journal from its first record, signs everything again, and compares every decision and every signed
-/// byte with what is written. Gives the core that comes out; None where nothing is written. Changes nothing.
-pub fn verify(folder: &Path, chain_id: u64, signer: Box<dyn Signer>) -> Result<Option<Core>, JournalError> {
+/// A journal that was proved.
+pub struct Verified {
+    /// The core that comes out.
+    pub core: Core,
+    /// The record that it was proved from.
+    pub first: u64,
+}
+
+/// Replays a journal from its first record, or from the oldest snapshot where that has gone with time; signs everything
+/// again, and compares every decision and every signed byte with what is written. None: nothing is written. Changes
+/// nothing.
+pub fn verify(folder: &Path, chain_id: u64, signer: Box<dyn Signer>) -> Result<Option<Verified>, JournalError> {
     let mut replay = Replay::new(signer, Wiring::default(), true);
-    Journal::read(folder, chain_id, |record| replay.take(record))?;
+    let snapshot = Journal::beginning(folder, chain_id)?;
+    let first = snapshot.as_ref().map_or(1, |snapshot| snapshot.seq + 1);
+    replay.begin(snapshot);
+    Journal::read(folder, chain_id, first, |record| replay.take(record))?;
     replay.finish()?;
-    Ok(replay.core)
+    Ok(replay.core.map(|core| Verified { core, first }))
 }
 
 /// A journal's records on their way through a new core.

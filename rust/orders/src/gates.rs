@@ -25,6 +25,8 @@ pub enum Refusal {
     InvalidTokens { reason: String },
     #[error("the engine is halted")]
     Halted,
+    #[error("no node is left, or what the chain did meanwhile is not known yet")]
+    CutOff,
     #[error("the signal is {age_ms} ms old, at most {max_age_ms} are taken")]
     StaleSignal { age_ms: u64, max_age_ms: u64 },
     #[error("the signal is {ahead_ms} ms ahead of this clock, at most {max_ahead_ms} are taken")]
@@ -56,7 +58,7 @@ impl Refusal {
             Self::InvalidParameters { .. } | Self::InvalidTokens { .. } | Self::NoCall(_) => {
                 FailureCode::InvalidParameters
             }
-            Self::Halted | Self::NoHead => FailureCode::Halted,
+            Self::Halted | Self::CutOff | Self::NoHead => FailureCode::Halted,
             Self::StaleSignal { .. } | Self::FutureSignal { .. } => FailureCode::StaleSignal,
             Self::Expired { .. } => FailureCode::DeadlineExpired,
             Self::CapacityExceeded { .. } => FailureCode::CapacityExceeded,
@@ -94,6 +96,8 @@ pub struct Situation<'a> {
     pub wall_ns: u64,
     /// Whether nothing new is taken.
     pub halted: bool,
+    /// Whether the chain can't be seen.
+    pub cut_off: bool,
     /// Orders that are not settled.
     pub active: u64,
     /// Whether a place is free, or will be made.
@@ -155,6 +159,9 @@ fn range(situation: &Situation<'_>, signal: &Signal<'_>) -> Result<(), Refusal> 
 fn halt(situation: &Situation<'_>, _: &Signal<'_>) -> Result<(), Refusal> {
     if situation.halted {
         return Err(Refusal::Halted);
+    }
+    if situation.cut_off {
+        return Err(Refusal::CutOff);
     }
     if situation.head.is_none() { Err(Refusal::NoHead) } else { Ok(()) }
 }

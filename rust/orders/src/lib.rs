@@ -10,6 +10,7 @@ extern crate self as execlayer_orders;
 pub mod arena;
 pub mod build;
 pub mod chain;
+pub mod channel;
 pub mod config;
 pub mod core;
 pub mod engine;

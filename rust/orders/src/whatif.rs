@@ -74,7 +74,18 @@ pub fn what_if(
 ) -> Result<Option<WhatIf>, JournalError> {
     let mut signers = signers.into_iter();
     let mut sides: Option<[Side; 2]> = None;
-    Journal::read(folder, chain_id, |record| {
+    let mut first = 1;
+    // Where the first records have gone with time: each side goes on from the oldest snapshot.
+    if let (Some(one), Some(other)) = (Journal::beginning(folder, chain_id)?, Journal::beginning(folder, chain_id)?) {
+        first = one.seq + 1;
+        let parts = signers.next().zip(signers.next());
+        sides = parts.map(|(signer, other_signer)| {
+            let was = Core::resume(one.config, one.state, Wiring::default(), signer);
+            let would = Core::resume(change(other.config), other.state, Wiring::default(), other_signer);
+            [Side::new(was), Side::new(would)]
+        });
+    }
+    Journal::read(folder, chain_id, first, |record| {
         let now = record.now();
         let Entry::Input { input, .. } = record.entry else { return Ok(()) };
         if let (None, Input::Configured { config }) = (&sides, &input) {
@@ -120,18 +131,27 @@ struct Side {
 impl Side {
     fn new(core: Core) -> Self {
         let (fates, errands, requests, sent) = Default::default();
-        Self { core, fates, errands, requests, sent }
+        let mut side = Self { core, fates, errands, requests, sent };
+        let open: Vec<_> = side.core.state().open_requests().collect();
+        for (request, order_id, endpoint) in open {
+            side.errand(request, order_id, endpoint);
+        }
+        side
+    }
+
+    fn errand(&mut self, request: u64, order_id: u64, endpoint: u16) {
+        let count = self.sent.entry((order_id, endpoint)).or_insert(0);
+        *count += 1;
+        let errand = (order_id, endpoint, *count);
+        self.errands.insert(request, errand);
+        self.requests.insert(errand, request);
     }
 
     fn step(&mut self, now: crate::core::Now, input: &Input) {
         self.core.step(now, input);
         for output in self.core.take_outputs() {
             let Output::Send { endpoint, request, order_id, .. } = output else { continue };
-            let count = self.sent.entry((order_id, endpoint)).or_insert(0);
-            *count += 1;
-            let errand = (order_id, endpoint, *count);
-            self.errands.insert(request, errand);
-            self.requests.insert(errand, request);
+            self.errand(request, order_id, endpoint);
         }
         for note in self.core.take_notes() {
             self.note(&note);

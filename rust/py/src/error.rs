@@ -394,6 +394,7 @@ reasons! {
         JournalError::Malformed { seq, left } => JournalMalformed(seq, left),
         JournalError::Diverged { seq, expected, actual } => JournalDiverged(seq, expected, actual),
         JournalError::NoConfiguration { seq } => JournalUnconfigured(seq),
+        JournalError::Retired { path, first } => JournalRetired(path, first),
         JournalError::SenderInUse { sender, chain_id } => SenderInUse(sender, chain_id),
         JournalError::Stopped => JournalStopped(),
     }

@@ -12,6 +12,7 @@ mod heads;
 mod key;
 mod log;
 mod mined;
+mod order_channel;
 mod order_replay;
 mod order_state;
 mod order_wire;
@@ -49,6 +50,7 @@ mod core {
         key::PyKey,
         log::PyLog,
         mined::PyMined,
+        order_channel::PyOrderChannel,
         order_replay::{replay_orders, verify_orders},
         order_wire::{decode_frame, encode_ack, encode_cancel, encode_heartbeat, encode_signal, frame_length},
         orders::{OrderReceipts, PyOrderEngine, order_states, order_transitions},

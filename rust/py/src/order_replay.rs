@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chain::types::Address;
 use orders::{
     Config, FailureCode,
+    engine::Verified,
     sign::{MemorySigner, Signer},
     whatif::{Difference, Fate, WhatIf, what_if},
 };
@@ -27,8 +28,9 @@ fn signer(py: Python<'_>, keys: &[Bound<'_, PyKey>]) -> PyResult<MemorySigner> {
     Ok(signer)
 }
 
-/// Plays a whole journal again, signs everything again, and compares each decision and each signed byte with what is
-/// written. Gives the figures that come out, None for an empty journal. Changes nothing.
+/// Plays a journal again, from its first record or, where that has gone, from its oldest snapshot; signs everything again,
+/// and compares each decision and each signed byte with what is written. Gives the figures that come out and the record
+/// that it began with, None for an empty journal. Changes nothing.
 #[pyfunction]
 pub(crate) fn verify_orders<'py>(
     py: Python<'py>,
@@ -37,8 +39,13 @@ pub(crate) fn verify_orders<'py>(
     keys: Vec<Bound<'py, PyKey>>,
 ) -> PyResult<Option<Bound<'py, PyDict>>> {
     let signer = Box::new(signer(py, &keys)?);
-    let core = enter::long(py, move || orders::engine::verify(&folder, chain_id, signer))?;
-    core.map(|core| figures(py, &core)).transpose()
+    let proved = enter::long(py, move || orders::engine::verify(&folder, chain_id, signer))?;
+    let tell = |Verified { core, first }: Verified| {
+        let told = figures(py, &core)?;
+        told.set_item("first_record", first)?;
+        Ok(told)
+    };
+    proved.map(tell).transpose()
 }
 
 /// Gives a journal's inputs to an engine as it was and to one with other settings. The figures of the other one; under

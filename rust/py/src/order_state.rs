@@ -46,14 +46,14 @@ impl HeadState {
         Self(Arc::new(Mutex::new(newest)))
     }
 
-    /// Whose state it is. `next`: the block that calls see.
-    pub(crate) fn turn(&self, block: B256, next: BlockEnv, fetched: Fetched) {
+    /// Whose state it is. `next`: the block that calls see; `grown`: of the state before it, this is what has changed.
+    pub(crate) fn turn(&self, block: B256, next: BlockEnv, fetched: Fetched, grown: bool) {
         let mut newest = self.held();
         let number = next.number - 1;
         (newest.block, newest.next) = (block, Some(next));
         newest.change(|state| {
             state.set_block_hash(number, block);
-            state.turn(fetched);
+            if grown { state.advance(fetched, TURNS_KEPT) } else { state.turn(fetched) }
         });
     }
 

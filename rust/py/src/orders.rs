@@ -382,19 +382,24 @@ impl PyOrderEngine {
     }
 
     /// Another block's state, which orders are tried on from now on: its header as for [`Self::head`], who made it, its
-    /// random number, and what was fetched of it.
+    /// random number, the seconds to the block after it, and what was fetched of it. `grown`: it stands on the block whose
+    /// state is here, and what was not fetched is as it was.
+    #[pyo3(signature = (header, beneficiary, prev_randao, slot_seconds, accounts, slots, *, grown=false))]
+    #[expect(clippy::too_many_arguments, reason = "one for each thing that a block tells")]
     fn turn_state(
         &self,
         header: HeaderRow<'_>,
         beneficiary: &Bound<'_, PyAny>,
         prev_randao: &Bound<'_, PyAny>,
+        slot_seconds: u64,
         accounts: Vec<AccountRow<'_>>,
         slots: Vec<SlotRow<'_>>,
+        grown: bool,
     ) -> PyResult<()> {
         let head = head_of(&header)?;
         let next = BlockEnv {
             number: head.number + 1,
-            timestamp: head.timestamp.saturating_add(1),
+            timestamp: head.timestamp.saturating_add(slot_seconds.max(1)),
             beneficiary: argument("beneficiary", beneficiary).address()?,
             gas_limit: head.gas_limit,
             base_fee: Some(next_base_fee(&head)),
@@ -406,7 +411,7 @@ impl PyOrderEngine {
             parent_beacon_root: None,
             ommers: Vec::new(),
         };
-        self.newest.turn(head.hash, next, fetched(accounts, slots)?);
+        self.newest.turn(head.hash, next, fetched(accounts, slots)?, grown);
         self.held().state_moved();
         Ok(())
     }
@@ -450,15 +455,16 @@ impl PyOrderEngine {
         self.step(py, clock, Input::Absent { order_id })
     }
 
-    /// What a contract reverted with.
+    /// What a contract reverted with. `approximate`: found out without what stood before it in its block.
     fn reverted<'py>(
         &self,
         py: Python<'py>,
         clock: Clock,
         order_id: u64,
         data: Vec<u8>,
+        approximate: bool,
     ) -> PyResult<Bound<'py, PyList>> {
-        self.step(py, clock, Input::Reverted { order_id, data })
+        self.step(py, clock, Input::Reverted { order_id, data, approximate })
     }
 
     /// Somebody wants an order gone. An error where nothing is left to be done about it.
@@ -589,6 +595,7 @@ pub(crate) fn figures<'py>(py: Python<'py>, core: &orders::Core) -> PyResult<Bou
         ("results_waiting", state.outbox().len() as u64),
         ("head", state.ring().head().map_or(0, |head| head.number)),
         ("halted", u64::from(state.is_halted())),
+        ("cut_off", u64::from(state.is_cut_off())),
     ] {
         stats.set_item(name, value)?;
     }

@@ -4,9 +4,12 @@
 //! can fetch it does and tries again. Each value remembers when it was last read, so that only what is used is fetched
 //! anew for the next block.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
-use alloy_primitives::map::{AddressHashMap, B256HashMap, B256HashSet, HashMap};
+use alloy_primitives::map::{AddressHashMap, B256HashMap, B256HashSet, Entry, HashMap};
 use types::{Account, Address, B256, Bytes, EMPTY_CODE_HASH, U256, keccak256};
 
 use crate::{View, ViewError};
@@ -79,8 +82,24 @@ impl PartialState {
         for (place, held) in &mut self.slots {
             *held.read.get_mut() = slots.get(place).map_or(self.turn, |before| before.read.load(Relaxed));
         }
+        self.forget_codes();
+    }
+
+    fn forget_codes(&mut self) {
         let named: B256HashSet = self.accounts.values().filter_map(|held| Some(held.value?.code_hash)).collect();
         self.codes.retain(|hash, _| named.contains(hash));
+    }
+
+    /// The next block's state, where it is known what that block changed: so much was fetched of that, and everything else
+    /// is as it was. What was not read in the last `turns` turns goes.
+    pub fn advance(&mut self, fetched: Fetched, turns: u64) {
+        let since = self.turn.saturating_sub(turns);
+        let (accounts, slots) = (std::mem::take(&mut self.accounts), std::mem::take(&mut self.slots));
+        self.turn += 1;
+        self.take(fetched, &accounts);
+        carry(&mut self.accounts, accounts, since);
+        carry(&mut self.slots, slots, since);
+        self.forget_codes();
     }
 
     /// More of the same block's state.
@@ -130,6 +149,16 @@ impl PartialState {
         accounts.sort_unstable();
         slots.sort_unstable();
         Used { accounts, slots }
+    }
+}
+
+/// Puts values that were read after a turn to those that are new; of these only the time they were read.
+fn carry<K: Eq + Hash, T, S: BuildHasher>(to: &mut HashMap<K, Held<T>, S>, from: HashMap<K, Held<T>, S>, since: u64) {
+    for (key, held) in from.into_iter().filter(|(_, held)| held.read.load(Relaxed) > since) {
+        match to.entry(key) {
+            Entry::Vacant(place) => drop(place.insert(held)),
+            Entry::Occupied(place) => place.get().read.store(held.read.load(Relaxed), Relaxed),
+        }
     }
 }
 
@@ -208,6 +237,27 @@ mod tests {
         assert_eq!((held.nonce, held.code_hash), (2, hash));
         assert_eq!(state.code(&hash).unwrap()[..], [0x60]);
         assert!(state.account(&B).is_err() && state.storage(&A, &SLOT).is_err());
+    }
+
+    #[test]
+    fn the_next_block_has_what_was_fetched_of_it_and_everything_else_as_it_was_while_it_is_used() {
+        let mut state = PartialState::default();
+        state.turn(Fetched {
+            accounts: vec![account(A, 1, Some(&[0x60])), account(B, 1, Some(b""))],
+            slots: vec![(A, SLOT, SLOT), (B, SLOT, SLOT)],
+        });
+        let changed = Fetched { accounts: vec![account(A, 2, None)], slots: vec![(A, SLOT, U256::from(5))] };
+        state.advance(changed, 2);
+        let held = state.account(&A).unwrap().unwrap();
+        assert_eq!((held.nonce, state.code(&held.code_hash).unwrap().len()), (2, 1));
+        assert_eq!(state.account(&B).unwrap().unwrap().nonce, 1);
+        assert_eq!((state.storage(&A, &SLOT), state.storage(&B, &SLOT)), (Ok(U256::from(5)), Ok(SLOT)));
+        for _ in 0..4 {
+            assert!(state.account(&A).is_ok() && state.storage(&B, &SLOT).is_ok());
+            state.advance(Fetched::default(), 2);
+        }
+        assert!(state.account(&B).is_err() && state.storage(&A, &SLOT).is_err(), "nobody has read them");
+        assert_eq!(state.used(2), Used { accounts: vec![(A, false)], slots: vec![(B, SLOT)] });
     }
 
     #[test]

@@ -10,6 +10,7 @@ import pytest
 
 from execlayer import Key, Transaction, errors
 from execlayer._core import OrderEngine, OrderReceipts, replay_orders
+from execlayer.orders.reports import FAILURES, report
 from execlayer.upstream import Endpoint
 from execlayer.upstream.codecs import request_head
 
@@ -245,3 +246,79 @@ def test_a_replay_with_other_settings_tells_which_orders_would_have_gone_another
     assert (order["would"]["state"], order["would"]["failure"]) == ("Failed", "InsufficientProfit")
     with pytest.raises(errors.InvalidArgument, match="no_such"):
         replay_orders(*replay, {"no_such": 1})
+
+
+def refusal(engine: OrderEngine, number: int) -> str | None:
+    """Why the next signal is refused; None where it is not."""
+    before = dict(engine.stats()["failures"])
+    engine.frames((9, WALL), [signal(number)], True)
+    new = [code for code, count in engine.stats()["failures"] if count > before.get(code, 0)]
+    return FAILURES[new[0]] if new else None
+
+
+def test_with_no_node_left_nothing_new_is_taken_until_the_senders_were_counted_again(tmp_path: Path) -> None:
+    engine = ready(tmp_path)
+    waiting, _ = engine.frames((2, WALL), [signal(1)], True)
+    engine.endpoint((3, WALL), 0, False)
+    assert engine.stats()["cut_off"] == 1 and refusal(engine, 2) == "Halted"
+    # What was asked before is no news, and time alone brings none.
+    engine.account((4, WALL), KEY.address, 7, 10**20, (100, HEAD))
+    engine.tick((5, WALL))
+    engine.endpoint((6, WALL), 0, True)
+    engine.tick((7, WALL))
+    assert refusal(engine, 3) == "Halted"
+    engine.account((8, WALL), KEY.address, 7, 10**20, (100, HEAD))
+    engine.tick((9, WALL))
+    # A block whose receipts are not here may hold some of ours.
+    assert engine.stats()["cut_off"] == 1
+    found = OrderReceipts.read(HEAD, b'{"result": []}')
+    assert found is not None
+    engine.receipts((9, WALL), found)
+    engine.tick((9, WALL))
+    assert engine.stats()["cut_off"] == 0 and refusal(engine, 4) is None
+    assert len(sends(waiting)) == 1
+
+
+def test_an_engine_that_ended_without_a_node_is_cut_off_until_it_has_one(tmp_path: Path) -> None:
+    engine = ready(tmp_path)
+    engine.endpoint((3, WALL), 0, False)
+    engine.snapshot()
+    del engine
+    again = opened(tmp_path)
+    again.restarted((1, WALL))
+    assert again.stats()["cut_off"] == 1
+    again.endpoint((2, WALL), 0, True)
+    again.account((3, WALL), KEY.address, 7, 10**20, (100, HEAD))
+    found = OrderReceipts.read(HEAD, b'{"result": []}')
+    assert found is not None
+    again.receipts((4, WALL), found)
+    again.tick((5, WALL))
+    assert again.stats()["cut_off"] == 0
+
+
+def test_why_a_transaction_reverted_is_marked_where_it_was_seen_on_the_block_before(tmp_path: Path) -> None:
+    for approximate, mark in ((False, ""), (True, " (approximate: replayed on the block before)")):
+        engine = ready(tmp_path / str(approximate))
+        outputs, _ = engine.frames((2, WALL), [signal(1)], True)
+        [(_, _, _, _, request)] = sends(outputs)
+        sent = Transaction.decode(json.loads(request.split(b"\r\n\r\n")[1])["params"][0])
+        block = "0x" + "02" * 32
+        engine.head((5, WALL), (101, block, HEAD, 1_700_000_012, 10**9, 15_000_000, 30_000_000))
+        lost = {"transactionHash": sent.hash, "blockHash": block, "transactionIndex": "0x1", "status": "0x0"}
+        receipt = {**lost, "gasUsed": hex(160_000), "effectiveGasPrice": hex(2 * 10**9), "logs": []}
+        found = OrderReceipts.read(block, json.dumps({"result": [receipt]}).encode())
+        assert found is not None
+        outputs = engine.receipts((6, WALL), found)
+        assert ("want_reason", 1, sent.hash) in outputs
+        engine.reverted((7, WALL), 1, bytes.fromhex("08c379a0") + abi_text("too late"), approximate)
+        for number in (102, 103):
+            here, parent = ("0x" + f"{number - 100 + one:02x}" * 32 for one in (1, 0))
+            engine.head((8, WALL), (number, here, parent, 1_700_000_024, 10**9, 15_000_000, 30_000_000))
+        last = report(engine.results(0, 100)[-1][1])
+        assert last.error is not None
+        assert last.error.text == f"too late{mark}"
+
+
+def abi_text(text: str) -> bytes:
+    data = text.encode()
+    return (32).to_bytes(32, "big") + len(data).to_bytes(32, "big") + data.ljust(32, b"\0")

@@ -11,9 +11,10 @@ import pytest
 import trio
 
 from execlayer._core import OrderEngine
+from execlayer.errors import JournalRetired
 from execlayer.orders import journals
-from execlayer.orders.journals import JournalRetired, drill, verify
-from execlayer.orders.keeping import Keeper, back_up, retire
+from execlayer.orders.journals import drill, verify, what_if
+from execlayer.orders.keeping import Keeper, back_up, number, retire
 from execlayer.orders.monitor import Monitor
 from execlayer.orders.settings import OrderSettings
 from execlayer.orders.wire import Header, Signal
@@ -103,9 +104,26 @@ def test_a_journal_whose_first_records_have_gone_is_restored_from_its_snapshots(
     assert {name: rest.figures[name] for name in journals.COMPARED} == {
         name: whole.figures[name] for name in journals.COMPARED
     }
-    with pytest.raises(JournalRetired) as gone:
+
+
+def test_a_journal_whose_first_records_have_gone_is_proved_from_its_oldest_snapshot(tmp_path: Path) -> None:
+    settings = big_journal(tmp_path)
+    whole = verify(settings, [KEY])
+    assert whole.pop("first_record") == 1
+    [gone] = retire(settings.journal.dir, 0, 0)
+    oldest = min(number(one) for one in settings.journal.dir.glob("*.xls"))
+    rest = verify(settings, [KEY])
+    assert (rest.pop("first_record"), rest) == (oldest + 1, whole)
+    same = what_if(settings, [KEY], settings)
+    assert same.orders == [] and all(was == would for was, would in same.figures.values())
+
+    [segment] = settings.journal.dir.glob("*.xlj")
+    for one in settings.journal.dir.glob("*.xls"):
+        one.unlink()
+    with pytest.raises(JournalRetired) as refused:
         verify(settings, [KEY])
-    assert gone.value.first > 1
+    assert (refused.value.path, refused.value.first) == (str(settings.journal.dir), number(segment))
+    assert not gone.exists()
 
 
 def test_a_copy_has_the_settings_and_no_secret(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class World:
                 (2, WALL), account.address, account.nonce, 10**20, (block.number, block.hash)
             )
         accounts, slots = self.engine.state_used()
-        self.engine.turn_state(header, block.beneficiary, "0x" + "00" * 32, *self.fetched(accounts, slots))
+        self.engine.turn_state(header, block.beneficiary, "0x" + "00" * 32, 12, *self.fetched(accounts, slots))
         return outputs + self.settled([])
 
     def fetched(self, accounts: Iterable[tuple[str, bool]], slots: Iterable[tuple[str, str]]) -> Any:

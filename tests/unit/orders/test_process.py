@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,33 @@ def test_memory_is_told_now_and_at_its_most() -> None:
     now, most = process.resident_bytes(), process.most_bytes()
     assert now is not None and most is not None
     assert 2**20 < now < 2**40 and 2**20 < most < 2**40
+
+
+LEARNING = """
+import sys
+from pathlib import Path
+from execlayer.orders.process import resident_bytes, return_large_blocks
+
+if sys.argv[1] == "yes":
+    assert return_large_blocks()
+began = resident_bytes()
+kept = []
+for _ in range(20):
+    # As a snapshot is: large, and gone soon; something small is made meanwhile, and stays.
+    large = [bytearray(2**21) for _ in range(16)]
+    kept.append(bytes(600))
+    del large
+print(resident_bytes() - began)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_large_blocks_go_back_to_the_system() -> None:
+    def left(*, returned: bool) -> int:
+        command = [sys.executable, "-c", LEARNING, "yes" if returned else "no"]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert left(returned=True) < 2**21
 
 
 def test_without_proc_the_most_is_told_and_without_resource_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,13 @@ pub fn send_transaction(id: u64, raw: &[u8]) -> Vec<u8> {
     })
 }
 
+/// What relays take at most in a bundle. Ours are one transaction each, whose call came in one frame.
+pub const BUNDLE_BYTES_MAX: usize = 300_000;
+const _: () = assert!(crate::wire::MAX_FRAME + 1024 <= BUNDLE_BYTES_MAX, "a call, a signature and some numbers");
+
+/// So many blocks ahead relays keep a private transaction; what asks for more is cut by them without a word.
+pub const PRIVATE_BLOCKS_MAX: u64 = 25;
+
 /// A transaction offered to builders for a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Bid<'a> {

@@ -12,6 +12,10 @@ use crate::{
     wire::{AttemptKind, Channel},
 };
 
+/// What is added to a reason that need not be the one: a replay at the parent's state knows nothing of the transactions
+/// that stood before it in its block.
+const APPROXIMATE: &str = " (approximate: replayed on the block before)";
+
 impl Core {
     pub(super) fn replied(&mut self, id: u64, verdict: &Verdict) {
         // A second answer to the same request, or one from before a restart, says nothing new.
@@ -116,11 +120,12 @@ impl Core {
     }
 
     /// Keeps what a contract reverted with.
-    pub(super) fn explain(&mut self, order_id: u64, data: &[u8]) {
+    pub(super) fn explain(&mut self, order_id: u64, data: &[u8], approximate: bool) {
         if let Some(order) = self.state.order_mut(order_id) {
             order.revert = data[..data.len().min(crate::wire::REVERT_MAX)].to_vec();
             if order.failure.is_none_or(|code| code == FailureCode::TransactionReverted) {
-                order.reason = crate::build::abi::revert_reason(data);
+                let mark = if approximate { APPROXIMATE } else { "" };
+                order.reason = crate::build::abi::revert_reason(data) + mark;
             }
         }
     }

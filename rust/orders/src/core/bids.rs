@@ -26,7 +26,7 @@ impl Core {
         let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
         let (from, last) = match self.order(order_id).and_then(|order| order.bidding) {
             Some(bidding) => (head + 1, bidding.last_block),
-            None => (head + 1, head + self.config.private_max_blocks),
+            None => (head + 1, head + self.config.private_max_blocks.min(request::PRIVATE_BLOCKS_MAX)),
         };
         let Some(order) = self.state.order_mut(order_id) else { return };
         let last = if order.valid_until_block == 0 { last } else { last.min(order.valid_until_block) };

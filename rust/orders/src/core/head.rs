@@ -389,6 +389,7 @@ impl Core {
                 lane.next = nonce;
             }
         });
+        self.counted(index);
         let lane = self.state.lanes.lane(index);
         // What was not read yet may hold our own transactions.
         if !self.is_matched_through(number) {

@@ -111,6 +111,7 @@ impl Core {
             tip: self.state.tip,
             wall_ns: self.now.wall_ns,
             halted: self.state.halted,
+            cut_off: self.state.is_cut_off(),
             active: self.state.active() as u64,
             has_room: !self.state.orders.is_full() || self.weakest(&signal.economics.expected_profit_wei).is_some(),
             funds: self.state.lanes.funds(),
@@ -230,6 +231,9 @@ impl Core {
 
     /// Gives slots to those that wait, the most profitable first, until there is none left.
     pub(super) fn pump(&mut self) {
+        if self.state.is_cut_off() {
+            return;
+        }
         let waiting: Vec<_> = self.state.queue.iter().map(|(_, order_id)| *order_id).collect();
         for order_id in waiting {
             if self.state.simulating.contains_key(&order_id) || self.must_wait(order_id) {

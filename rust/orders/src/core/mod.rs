@@ -12,6 +12,7 @@ mod bids;
 mod head;
 mod intake;
 mod out;
+mod reach;
 mod simulate;
 mod state;
 mod submit;
@@ -134,6 +135,8 @@ pub enum Input {
         order_id: u64,
         /// What the contract gave back.
         data: Vec<u8>,
+        /// Whether that was found out without what stood before it in its block.
+        approximate: bool,
     },
     /// Somebody wants an order gone.
     Cancel {
@@ -340,7 +343,7 @@ stored_choice! {
         9: Simulated { order_id, simulation },
         10: Endpoint { endpoint, up },
         11: Absent { order_id },
-        12: Reverted { order_id, data },
+        12: Reverted { order_id, data, approximate },
         13: Cancel { order_id },
         14: SpeedUp { order_id },
         15: Halt { on },
@@ -482,13 +485,9 @@ impl Core {
             }
             Input::Tip { wei } => self.state.tip = *wei,
             Input::Simulated { order_id, simulation } => self.simulated(*order_id, simulation),
-            Input::Endpoint { endpoint, up } => {
-                if let Some(known) = self.state.up.get_mut(usize::from(*endpoint)) {
-                    *known = *up;
-                }
-            }
+            Input::Endpoint { endpoint, up } => self.endpoint(*endpoint, *up),
             Input::Absent { order_id } => self.absent(*order_id),
-            Input::Reverted { order_id, data } => self.explain(*order_id, data),
+            Input::Reverted { order_id, data, approximate } => self.explain(*order_id, data, *approximate),
             Input::Cancel { order_id } => self.cancel(*order_id, FailureCode::Cancelled),
             Input::SpeedUp { order_id } => self.raise(*order_id),
             Input::Halt { on } => self.state.halted = *on,

@@ -199,6 +199,8 @@ pub struct State {
     pub(super) wheel: Wheel<Timer>,
     pub(super) outbox: Outbox,
     pub(super) up: Vec<bool>,
+    /// Lanes that were not counted since there was no node left; None: there always was one, or all is known again.
+    pub(super) recount: Option<BTreeSet<u32>>,
     pub(super) halted: bool,
     pub(super) failures_in_row: u32,
     /// When, gas paid for, loss.
@@ -219,7 +221,7 @@ stored! {
     }
     State {
         engine_ns, wall_ns, shift, next_order, next_request, window, sources, orders, watched, summaries, lanes, hashes,
-        requests, queue, simulating, pools, ring, receipts, unlanded, has_more, landed, shallow, lookups, finalized, tip, wheel, outbox, up, halted,
+        requests, queue, simulating, pools, ring, receipts, unlanded, has_more, landed, shallow, lookups, finalized, tip, wheel, outbox, up, recount, halted,
         failures_in_row, spent, counters,
     }
 }
@@ -287,6 +289,7 @@ impl State {
             wheel: Wheel::default(),
             outbox: Outbox::default(),
             up: vec![true; config.endpoints.len()],
+            recount: None,
             halted: false,
             failures_in_row: 0,
             spent: VecDeque::new(),
@@ -369,9 +372,19 @@ impl State {
         self.orders.len()
     }
 
-    /// Whether nothing new is taken.
+    /// Whether somebody, or too many failures, wants that nothing new is taken.
     pub fn is_halted(&self) -> bool {
         self.halted
+    }
+
+    /// Whether there is no node, or what the chain did while there was none is not known yet.
+    pub fn is_cut_off(&self) -> bool {
+        self.recount.is_some()
+    }
+
+    /// Requests without a reply: each with its order and its endpoint.
+    pub fn open_requests(&self) -> impl Iterator<Item = (u64, u64, u16)> {
+        self.requests.iter().map(|(id, request)| (*id, request.order_id, request.endpoint))
     }
 
     /// The transaction that a request carries, as long as it was not answered.

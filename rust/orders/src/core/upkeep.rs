@@ -29,6 +29,7 @@ impl Core {
             }
         }
         self.state.window.expire(engine_ns);
+        self.reconcile();
         self.pump();
         self.forget_old();
     }

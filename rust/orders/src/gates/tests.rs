@@ -30,6 +30,7 @@ fn asked<'a>(parts: &SignalParts, change: impl FnOnce(&mut Situation<'a>)) -> Re
         tip: GWEI,
         wall_ns: header.sent_unix_ns + 1_000_000,
         halted: false,
+        cut_off: false,
         active: 0,
         has_room: true,
         funds: Some(U256::from(10u64.pow(18))),
@@ -57,6 +58,7 @@ fn a_good_signal_passes_with_an_exact_offer() {
 fn each_gate_refuses_with_its_numbers_and_the_earlier_one_speaks_first() {
     let created = parts().identity.created_unix_ns;
     assert_eq!(refused(|s| s.halted = true), Refusal::Halted);
+    assert_eq!(refused(|s| s.cut_off = true), Refusal::CutOff);
     assert_eq!(refused(|s| s.head = None), Refusal::NoHead);
     assert!(asked(&parts(), |s| s.wall_ns = created + 10_000_000_000).is_ok());
     assert_eq!(

@@ -47,6 +47,8 @@ pub enum JournalError {
     Diverged { seq: u64, expected: String, actual: String },
     #[error("the journal starts with record {seq}, which is no configuration")]
     NoConfiguration { seq: u64 },
+    #[error("{} begins with record {first}, and there is no snapshot to go on from", path.display())]
+    Retired { path: PathBuf, first: u64 },
     #[error("another engine uses {sender} on chain {chain_id}")]
     SenderInUse { sender: types::Address, chain_id: u64 },
     #[error("the journal could not be written before, and the engine has stopped")]

@@ -105,13 +105,25 @@ fn scan(
 }
 
 impl Journal {
-    /// Gives all records of a folder to `each`, from the first one on, and changes nothing.
+    /// What all records of a folder can be played from, as far back as they go: nothing, where they go back to the first
+    /// one; else the oldest snapshot that none is missing after.
+    pub fn beginning(folder: &Path, chain_id: u64) -> Result<Option<Snapshot>, JournalError> {
+        let first = segments(folder)?.first().copied().unwrap_or(1);
+        if first == 1 {
+            return Ok(None);
+        }
+        let oldest = Snapshot::oldest(folder, chain_id, first)?;
+        oldest.map(Some).ok_or_else(|| JournalError::Retired { path: folder.to_owned(), first })
+    }
+
+    /// Gives all records of a folder to `each`, from this one on, and changes nothing.
     pub fn read(
         folder: &Path,
         chain_id: u64,
+        from: u64,
         mut each: impl FnMut(Record) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
-        scan(folder, chain_id, 1, &mut each).map(drop)
+        scan(folder, chain_id, from, &mut each).map(drop)
     }
 
     /// Opens a folder, which is made if need be: its newest intact snapshot, and every record after that, in order, given

@@ -72,7 +72,20 @@ impl Snapshot {
 
     /// The newest one that is intact.
     pub(super) fn newest(folder: &Path, chain_id: u64) -> Result<Option<Self>, JournalError> {
-        for seq in numbers(folder)?.into_iter().rev() {
+        Self::first_intact(folder, chain_id, numbers(folder)?.into_iter().rev())
+    }
+
+    /// The oldest one that is intact and that a journal of records from this one on can be played from.
+    pub(super) fn oldest(folder: &Path, chain_id: u64, first: u64) -> Result<Option<Self>, JournalError> {
+        Self::first_intact(folder, chain_id, numbers(folder)?.into_iter().filter(|seq| seq + 1 >= first))
+    }
+
+    fn first_intact(
+        folder: &Path,
+        chain_id: u64,
+        numbers: impl Iterator<Item = u64>,
+    ) -> Result<Option<Self>, JournalError> {
+        for seq in numbers {
             let path = folder.join(name(seq));
             let bytes = fs::read(&path).map_err(JournalError::io("read", &path))?;
             if let Some(snapshot) = Self::decode(&bytes, chain_id, seq) {

@@ -268,7 +268,7 @@ impl World {
 
     fn judge(mut self) {
         let folder = self.child.end();
-        let again = execlayer_orders::engine::verify(folder.path(), 1, engine::signer()).unwrap().unwrap();
+        let again = execlayer_orders::engine::verify(folder.path(), 1, engine::signer()).unwrap().unwrap().core;
         let ledger = again.state().counters().total_realized_wei;
         assert_eq!(ledger, self.chain.balance(&self.fillers), "the ledger is not what the chain did");
         let (mut outcomes, mut claims) = (BTreeMap::new(), BTreeMap::new());

@@ -495,7 +495,7 @@ impl World {
     /// What must hold in the end.
     pub fn judge(&self) {
         let state = self.engine().core().state();
-        let again = execlayer_orders::engine::verify(self.folder.path(), 1, signer()).unwrap().unwrap();
+        let again = execlayer_orders::engine::verify(self.folder.path(), 1, signer()).unwrap().unwrap().core;
         assert_eq!(again.state().to_stored(), state.to_stored(), "the journal's replay is another engine");
         let ledger: i128 = state.counters().total_realized_wei;
         assert_eq!(ledger, self.chain.balance(&self.fillers), "the ledger is not what the chain did");
