@@ -362,9 +362,9 @@ async def test_an_engine_begins_when_two_nodes_agree_on_its_senders(desk: Desk) 
         nursery.cancel_scope.cancel()
 
 
-async def refused(desk: Desk, engine: OrderEngine) -> str:
-    """Why the next signal is; empty where it is not. It is for this block only."""
-    answer = await engine.submit(await desk.signal(valid_until_block=desk.lab.head + 1))
+async def refused(desk: Desk, engine: OrderEngine, clock: Jumping) -> str:
+    """Why a signal is that does not pay."""
+    answer = await engine.submit(await desk.signal(expected_profit_wei=1, created_unix_ns=clock()[1]))
     assert answer.status is not None
     return answer.status.failure
 
@@ -386,10 +386,11 @@ async def test_a_minute_without_any_node_fails_no_order_that_is_out(desk: Desk) 
             assert (stats["orders_failed"], stats["active_orders"], stats["cut_off"]) == (0, 2, 1)
             # Nothing new is taken, and what the operator halts or resumes changes nothing about that.
             engine.halt(False)
-            assert await refused(desk, engine) == "Halted"
+            assert await refused(desk, engine, clock) == "Halted"
         # Monitoring is back by itself; signals are taken once every sender was counted, be there a new block or not.
         await desk.holds(lambda engine: not engine.stats()["cut_off"])
-        assert engine.stats()["head"] == desk.lab.head and await refused(desk, engine) == ""
+        assert engine.stats()["head"] == desk.lab.head
+        assert await refused(desk, engine, clock) == "InsufficientProfit"
         await desk.until(first, "confirmed", mine=True)
         assert await desk.earned() == signal.expected_profit
         assert engine.stats()["lanes_frozen"] == 0
