@@ -5,6 +5,9 @@ use types::{Account, Address, Bytes, EMPTY_CODE_HASH, U256};
 
 use crate::encoding::{DecodeError, Input, decode, owned, put_bytes, put_count, put_number, put_shortest, shortest};
 
+/// Two lengths, nonce, balance, hash of the code.
+const ACCOUNT_BYTES_MAX: usize = 2 + 8 + 32 + 32;
+
 /// Set in an account's first byte where it has code.
 const HAS_CODE: u8 = 0x40;
 
@@ -23,9 +26,10 @@ pub(crate) fn put_account(out: &mut Vec<u8>, account: &Account) {
 }
 
 pub(crate) fn encode_account(account: &Account) -> Bytes {
-    let mut out = Vec::with_capacity(74);
+    let mut out = Vec::with_capacity(ACCOUNT_BYTES_MAX);
     put_account(&mut out, account);
-    out.into()
+    // As long as it is: what is kept with room to spare takes another allocation for its length.
+    Bytes::copy_from_slice(&out)
 }
 
 pub(crate) fn take_account(input: &mut Input<'_>) -> Result<Account, DecodeError> {
@@ -65,7 +69,7 @@ pub(crate) fn slot_of(key: &[u8]) -> Result<U256, DecodeError> {
 pub(crate) fn encode_slot(value: &U256) -> Bytes {
     let mut out = Vec::with_capacity(32);
     put_shortest(&mut out, value);
-    out.into()
+    Bytes::copy_from_slice(&out)
 }
 
 /// A slot that holds zero is not there, so no bytes are no value.
@@ -80,8 +84,18 @@ pub(crate) fn decode_slot(bytes: &[u8]) -> Result<U256, DecodeError> {
 /// a byte, padded with a zero nibble, then the number of its nibbles. So one trie's nodes lie together and a subtrie's
 /// nearly so.
 pub(crate) fn node_key(key: &NodeKey) -> Bytes {
+    let mut out = Vec::with_capacity(node_key_bytes(key));
+    put_node_key(&mut out, key);
+    out.into()
+}
+
+fn node_key_bytes(key: &NodeKey) -> usize {
+    let owner = key.owner.as_ref().map_or(1, |owner| 1 + owner.len());
+    owner + key.path.len().div_ceil(2) + 1
+}
+
+fn put_node_key(out: &mut Vec<u8>, key: &NodeKey) {
     assert!(key.path.len() <= 64, "a trie's path has at most 64 nibbles");
-    let mut out = Vec::with_capacity(66);
     match &key.owner {
         None => out.push(0),
         Some(owner) => {
@@ -94,7 +108,6 @@ pub(crate) fn node_key(key: &NodeKey) -> Bytes {
         out.push(pair[0] << 4 | pair.get(1).copied().unwrap_or_default());
     }
     out.push(key.path.len() as u8);
-    out.into()
 }
 
 /// The twin of [`node_key`].
@@ -116,7 +129,9 @@ pub(crate) fn decode_node_key(bytes: &[u8]) -> Result<NodeKey, DecodeError> {
 }
 
 pub(crate) fn encode_reverse(reverse: &ReverseDiff) -> Bytes {
-    let mut out = Vec::new();
+    let node_bytes = |node: &Option<Bytes>| node.as_ref().map_or(0, |node| node.len());
+    let nodes = reverse.nodes.iter().map(|(key, node)| 9 + node_key_bytes(key) + node_bytes(node)).sum::<usize>();
+    let mut out = Vec::with_capacity(nodes + 64 * reverse.diff.accounts.len());
     put_count(&mut out, reverse.diff.accounts.len());
     for (address, change) in &reverse.diff.accounts {
         out.extend_from_slice(address.as_slice());
@@ -140,7 +155,8 @@ pub(crate) fn encode_reverse(reverse: &ReverseDiff) -> Bytes {
     }
     put_count(&mut out, reverse.nodes.len());
     for (key, node) in &reverse.nodes {
-        put_bytes(&mut out, &node_key(key));
+        put_count(&mut out, node_key_bytes(key));
+        put_node_key(&mut out, key);
         out.push(u8::from(node.is_some()));
         if let Some(node) = node {
             put_bytes(&mut out, node);

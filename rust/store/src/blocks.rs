@@ -78,7 +78,8 @@ pub(crate) fn decode_body(bytes: &[u8]) -> Result<(Body, Vec<Address>), DecodeEr
 }
 
 pub(crate) fn encode_receipts(receipts: &[Receipt]) -> Bytes {
-    let mut out = Vec::new();
+    // Those without logs take no more.
+    let mut out = Vec::with_capacity(4 + 14 * receipts.len());
     put_count(&mut out, receipts.len());
     for receipt in receipts {
         out.push(receipt.kind);
@@ -136,9 +137,10 @@ pub(crate) fn decode_hash(bytes: &[u8]) -> Result<B256, DecodeError> {
 }
 
 pub(crate) fn encode_place(block: &B256, index: u32) -> Bytes {
-    let mut out = block.to_vec();
-    out.extend_from_slice(&index.to_be_bytes());
-    out.into()
+    let mut out = [0; 36];
+    out[..32].copy_from_slice(block.as_slice());
+    out[32..].copy_from_slice(&index.to_be_bytes());
+    Bytes::copy_from_slice(&out)
 }
 
 pub(crate) fn decode_place(bytes: &[u8]) -> Result<(B256, u32), DecodeError> {

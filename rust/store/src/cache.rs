@@ -7,7 +7,7 @@
 //!   it, and its own snapshot answers.
 //! - A reader adds what it read only while its version is the newest. So no old value gets in.
 //! - A commit closes the cache to additions, puts in all it writes under the coming version, and only then writes. So
-//!   whoever sees the commit finds no older row. If the write fails those rows leave again.
+//!   whoever sees the commit finds no older row. If the write fails everything leaves.
 //!
 //! Where somebody else writes (another process, or a tool below the store), nothing here can be known to be true: the
 //! store then begins a new cache.
@@ -20,16 +20,19 @@ use std::{
     },
 };
 
-use lru::LruCache;
-use types::Bytes;
+use rayon::prelude::*;
+use types::{Bytes, primitives::map::HashMap};
 
-use crate::{Family, kv::Change};
+use crate::{Batch, Family, kv::Change};
 
 /// Threads that read at the same time rarely meet.
 const SHARDS: usize = 16;
 
-/// What a row takes besides its value's bytes: its key, pointers of list and table, and the allocator's share.
-const ROW_BYTES: usize = 192;
+/// Rows that a core puts in at least before another one helps.
+const PART_MIN: usize = 512;
+
+/// What a row takes besides its value's bytes: its place in a table that is two thirds full, and the allocator's share.
+const ROW_BYTES: usize = 256;
 
 /// No version is this high: additions are refused.
 const CLOSED: u64 = u64::MAX;
@@ -90,32 +93,65 @@ struct Row {
 }
 
 impl Row {
+    fn at(&self, version: u64) -> Option<Option<Bytes>> {
+        (self.since <= version).then(|| self.value.clone())
+    }
+
     fn bytes(&self) -> usize {
         ROW_BYTES + self.value.as_ref().map_or(0, |value| value.len())
     }
 }
 
+/// Rows in two generations: what is asked for belongs to the young one, and when that is full it becomes the old one,
+/// whose rows are let go. So what was not asked for during a generation leaves, no order of use has to be kept, and a
+/// look-up writes nothing as long as it finds a young row.
+#[derive(Default)]
 struct Shard {
-    rows: LruCache<Name, Row>,
-    bytes: usize,
+    young: HashMap<Name, Row>,
+    old: HashMap<Name, Row>,
+    young_bytes: usize,
 }
 
 impl Shard {
+    /// See [`Cache::get`]. `bytes_max`: of both generations.
+    fn get(&mut self, name: &Name, version: u64, bytes_max: usize) -> Option<Option<Bytes>> {
+        if let Some(row) = self.young.get(name) {
+            return row.at(version);
+        }
+        let row = self.old.remove(name)?;
+        let value = row.at(version);
+        self.put(*name, row, bytes_max);
+        value
+    }
+
     fn put(&mut self, name: Name, row: Row, bytes_max: usize) {
-        self.bytes += row.bytes();
-        if let Some(old) = self.rows.put(name, row) {
-            self.bytes -= old.bytes();
+        let bytes = row.bytes();
+        if bytes > bytes_max / 2 {
+            self.remove(&name);
+            return;
         }
-        while self.bytes > bytes_max {
-            let Some((_, row)) = self.rows.pop_lru() else { break };
-            self.bytes -= row.bytes();
+        if self.young_bytes + bytes > bytes_max / 2 {
+            // The tables stay as large as they are.
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+            self.young_bytes = 0;
         }
+        self.young_bytes += bytes;
+        if let Some(replaced) = self.young.insert(name, row) {
+            self.young_bytes -= replaced.bytes();
+        }
+        self.old.remove(&name);
     }
 
     fn remove(&mut self, name: &Name) {
-        if let Some(row) = self.rows.pop(name) {
-            self.bytes -= row.bytes();
+        self.old.remove(name);
+        if let Some(row) = self.young.remove(name) {
+            self.young_bytes -= row.bytes();
         }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -129,7 +165,7 @@ pub(crate) struct Cache {
 impl Cache {
     /// An empty cache for readers at `version` and later.
     pub(crate) fn new(bytes_max: usize, version: u64) -> Self {
-        let shard = |_| Mutex::new(Shard { rows: LruCache::unbounded(), bytes: 0 });
+        let shard = |_| Mutex::new(Shard::default());
         Self {
             shards: std::array::from_fn(shard),
             shard_bytes_max: bytes_max / SHARDS,
@@ -148,9 +184,7 @@ impl Cache {
 
     /// The row as a reader at `version` must see it; None where the reader has to look itself.
     pub(crate) fn get(&self, name: &Name, version: u64) -> Option<Option<Bytes>> {
-        let mut shard = self.shard(name);
-        let row = shard.rows.get(name)?;
-        (row.since <= version).then(|| row.value.clone())
+        self.shard(name).get(name, version, self.shard_bytes_max)
     }
 
     /// What a reader at `version` found.
@@ -162,22 +196,29 @@ impl Cache {
         }
     }
 
-    /// Runs `write`, which makes `version` out of the one before by `changes`.
+    /// Runs `write`, which makes `version` out of the one before by `batch`.
     pub(crate) fn write_through<E>(
         &self,
-        changes: &[Change],
+        batch: Batch,
         version: u64,
-        write: impl FnOnce() -> Result<(), E>,
+        write: impl FnOnce(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
         let before = self.version.swap(CLOSED, Ordering::SeqCst);
-        let rows = || changes.iter().filter_map(|change| Some((Name::new(change.family, &change.key)?, change)));
-        for (name, change) in rows() {
+        let put = |change: &Change| {
+            let Some(name) = Name::new(change.family, &change.key) else { return };
             let row = Row { since: version, value: change.value.clone() };
             self.shard(&name).put(name, row, self.shard_bytes_max);
+        };
+        let families = FAMILIES.map(|family| batch.family(family));
+        if batch.is_long() {
+            families.par_iter().for_each(|changes| changes.par_iter().with_min_len(PART_MIN).for_each(put));
+        } else {
+            families.iter().for_each(|changes| changes.iter().for_each(put));
         }
-        let outcome = write();
+        let outcome = write(batch);
         if outcome.is_err() {
-            rows().for_each(|(name, _)| self.shard(&name).remove(&name));
+            let shards = self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+            shards.for_each(|mut shard| shard.clear());
         }
         self.version.store(if outcome.is_ok() { version } else { before }, Ordering::SeqCst);
         outcome
@@ -185,7 +226,15 @@ impl Cache {
 
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap().bytes).sum()
+        let shards = self.shards.iter().map(|shard| shard.lock().unwrap());
+        let bytes = |rows: &HashMap<Name, Row>| rows.values().map(Row::bytes).sum::<usize>();
+        shards
+            .map(|shard| {
+                assert_eq!(bytes(&shard.young), shard.young_bytes);
+                assert!(shard.old.keys().all(|name| !shard.young.contains_key(name)), "a row has one place");
+                bytes(&shard.young) + bytes(&shard.old)
+            })
+            .sum()
     }
 }
 
@@ -201,8 +250,10 @@ mod tests {
         Some(Bytes::from(vec![byte]))
     }
 
-    fn change(key: u8, byte: u8) -> Change {
-        Change { family: Family::Accounts, key: vec![key].into(), value: value(byte) }
+    fn change(key: u8, byte: u8) -> Batch {
+        let mut batch = Batch::default();
+        batch.put(Family::Accounts, vec![key], vec![byte]);
+        batch
     }
 
     #[test]
@@ -210,7 +261,7 @@ mod tests {
         let cache = Cache::new(1 << 20, 5);
         cache.add(name(1), value(10), 5);
         assert_eq!(cache.get(&name(1), 5), Some(value(10)));
-        cache.write_through(&[change(1, 11)], 6, || Ok::<_, ()>(())).unwrap();
+        cache.write_through(change(1, 11), 6, |_| Ok::<_, ()>(())).unwrap();
         assert_eq!(cache.get(&name(1), 5), None);
         assert_eq!(cache.get(&name(1), 6), Some(value(11)));
     }
@@ -218,7 +269,7 @@ mod tests {
     #[test]
     fn an_older_reader_adds_nothing() {
         let cache = Cache::new(1 << 20, 5);
-        cache.write_through(&[], 6, || Ok::<_, ()>(())).unwrap();
+        cache.write_through(Batch::default(), 6, |_| Ok::<_, ()>(())).unwrap();
         cache.add(name(1), value(10), 5);
         assert_eq!(cache.get(&name(1), 6), None);
         assert_eq!((cache.knows(6), cache.knows(7)), (true, false));
@@ -228,7 +279,7 @@ mod tests {
     fn during_a_commit_nobody_adds_and_afterwards_nobody_sees_the_old() {
         let cache = Cache::new(1 << 20, 5);
         cache.add(name(1), value(10), 5);
-        let outcome = cache.write_through(&[change(1, 11)], 6, || {
+        let outcome = cache.write_through(change(1, 11), 6, |_| {
             cache.add(name(2), value(20), 5);
             cache.add(name(1), value(10), 5);
             assert_eq!(cache.get(&name(1), 5), None);
@@ -242,7 +293,7 @@ mod tests {
     #[test]
     fn a_failed_commit_leaves_no_row() {
         let cache = Cache::new(1 << 20, 5);
-        assert_eq!(cache.write_through(&[change(1, 11)], 6, || Err("full")), Err("full"));
+        assert_eq!(cache.write_through(change(1, 11), 6, |_| Err("full")), Err("full"));
         assert_eq!(cache.get(&name(1), 6), None);
         cache.add(name(1), value(10), 5);
         assert_eq!(cache.get(&name(1), 6), Some(value(10)));

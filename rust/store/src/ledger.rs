@@ -8,7 +8,8 @@ use std::{
 };
 
 use state::{
-    Commit, Ledger, LedgerError, Notification, ReverseDiff, StateDiff, StateReader, StoredBlock, roots::Lattice,
+    Commit, Ledger, LedgerError, NodeKey, Notification, ReverseDiff, StateDiff, StateReader, StoredBlock,
+    roots::Lattice,
 };
 use types::{B256, BlockId, Bytes, Header};
 
@@ -32,6 +33,9 @@ const NAMED: &[u8] = b"name/";
 
 /// Notifications forgotten in one commit at most.
 const FORGOTTEN_AT_ONCE: usize = 4096;
+
+/// A commit with as many trie nodes is worth waking another core for.
+const PARALLEL_NODES: usize = 1_024;
 
 /// A ledger over any [`Kv`].
 pub struct Store {
@@ -223,7 +227,8 @@ impl Writing<'_> {
 
     fn index(&mut self, block: &StoredBlock) {
         for (index, transaction) in (0..).zip(&block.body.transactions) {
-            self.batch.put(Family::Transactions, transaction.hash().to_vec(), encode_place(&block.id.hash, index));
+            let key = Bytes::copy_from_slice(transaction.hash().as_slice());
+            self.batch.put(Family::Transactions, key, encode_place(&block.id.hash, index));
         }
         for (name, places) in log_names(&block.receipts) {
             self.batch.put(Family::Logs, name.key(block.id.number), encode_places(&places));
@@ -280,10 +285,13 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn rest(&mut self, commit: &Commit) -> Result<(), LedgerError> {
-        for (key, node) in &commit.nodes {
+    fn nodes(&mut self, nodes: &[(NodeKey, Option<Bytes>)]) {
+        for (key, node) in nodes {
             self.batch.push(Family::Nodes, node_key(key), node.clone());
         }
+    }
+
+    fn rest(&mut self, commit: &Commit) -> Result<(), LedgerError> {
         for (hash, reverse) in &commit.reverse {
             self.batch.put(Family::Reverse, hash.to_vec(), encode_reverse(reverse));
         }
@@ -308,17 +316,28 @@ impl Ledger for Store {
     fn commit(&self, commit: Commit) -> Result<(), LedgerError> {
         let _turn = self.turn();
         let before = self.kv.snapshot()?;
-        let mut writing = Writing { before: &*before, batch: Batch::default() };
-        writing.blocks(&commit.blocks);
-        writing.canonical(&commit)?;
-        writing.diff(&commit.diff);
-        writing.notifications(&commit)?;
-        writing.rest(&commit)?;
-        writing.forget(&commit.forget);
-        let mut batch = writing.batch;
+        // Two halves that share no family, each a core's work where there is much.
+        let writing = || Writing { before: &*before, batch: Batch::default() };
+        let blocks = || {
+            let mut writing = writing();
+            writing.blocks(&commit.blocks);
+            writing.canonical(&commit)?;
+            writing.notifications(&commit)?;
+            writing.rest(&commit)?;
+            writing.forget(&commit.forget);
+            Ok::<_, LedgerError>(writing.batch)
+        };
+        let state = || {
+            let mut writing = writing();
+            writing.diff(&commit.diff);
+            writing.nodes(&commit.nodes);
+            writing.batch
+        };
+        let is_long = commit.nodes.len() >= PARALLEL_NODES;
+        let (blocks, state) = if is_long { rayon::join(blocks, state) } else { (blocks(), state()) };
+        let mut batch = blocks?.then(state);
         batch.sort();
-        let (changes, version) = (batch.changes().to_vec(), before.version() + 1);
-        self.cache(&*before).write_through(&changes, version, || self.kv.write(batch))
+        self.cache(&*before).write_through(batch, before.version() + 1, |batch| self.kv.write(batch))
     }
 
     fn reader(&self) -> Result<Arc<dyn StateReader>, LedgerError> {

@@ -2,15 +2,16 @@
 
 use std::{
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
+use rayon::prelude::*;
 use state::LedgerError;
 use types::Bytes;
 
 use crate::{
     Batch, Family, Kv, Snapshot, Stat,
-    kv::{Entry, FamilyStat},
+    kv::{Change, Entry, FamilyStat},
     sorted::Sorted,
 };
 
@@ -18,6 +19,8 @@ use crate::{
 #[derive(Default)]
 pub struct Memory {
     newest: RwLock<Arc<Moment>>,
+    /// One write after the other; who reads waits for none of them.
+    writer: Mutex<()>,
 }
 
 #[derive(Clone, Default)]
@@ -38,17 +41,20 @@ impl Kv for Memory {
     }
 
     fn write(&self, batch: Batch) -> Result<(), LedgerError> {
-        let changes = batch.into_sorted();
-        let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
-        let moment = Arc::make_mut(&mut newest);
+        let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moment = Moment::clone(&self.newest());
         moment.version += 1;
-        for change in changes {
-            let family = &mut moment.families[change.family as usize];
-            match change.value {
-                Some(value) => family.insert(change.key, value),
-                None => family.remove(&change.key),
-            };
+        let is_long = batch.is_long();
+        let changes = batch.into_sorted_families();
+        let apply = |(family, changes): (&mut Sorted<Bytes>, Vec<Change>)| {
+            family.apply(changes.into_iter().map(|change| (change.key, change.value)));
+        };
+        if is_long {
+            moment.families.par_iter_mut().zip(changes.into_par_iter()).for_each(apply);
+        } else {
+            moment.families.iter_mut().zip(changes).for_each(apply);
         }
+        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(moment);
         Ok(())
     }
 

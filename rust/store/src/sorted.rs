@@ -11,6 +11,9 @@ use types::Bytes;
 /// Small enough that an insertion moves a few KiB, large enough that the list of leaves stays short.
 const LEAF_ENTRIES_MAX: usize = 256;
 
+/// From as many changes on, leaves are merged with them.
+const MERGED_MIN: usize = 64;
+
 #[derive(Clone, Debug)]
 struct Leaf<V> {
     /// Not above any key in this leaf, and above every key in the leaves before it.
@@ -78,6 +81,47 @@ impl<V: Clone> Sorted<V> {
         None
     }
 
+    /// Sets keys, or removes those without a value; they ascend without repeats. Each leaf that many of them fall into is
+    /// written once.
+    pub(crate) fn apply(&mut self, changes: impl ExactSizeIterator<Item = (Bytes, Option<V>)>) {
+        if changes.len() < MERGED_MIN {
+            for (key, value) in changes {
+                match value {
+                    Some(value) => self.insert(key, value),
+                    None => self.remove(&key),
+                };
+            }
+            return;
+        }
+        let old = std::mem::take(&mut self.leaves);
+        let mut leaves = Vec::with_capacity(old.len() + changes.len() / LEAF_ENTRIES_MAX);
+        let mut changes = changes.peekable();
+        self.len = 0;
+        for index in 0..old.len().max(1) {
+            let (leaf, next) = (old.get(index), old.get(index + 1).map(|next| &next.floor));
+            let ours = || changes.next_if(|(key, _)| next.is_none_or(|floor| key < floor));
+            let mut ours = std::iter::from_fn(ours).peekable();
+            if let Some(leaf) = leaf
+                && ours.peek().is_none()
+            {
+                self.len += leaf.entries.len();
+                leaves.push(leaf.clone());
+                continue;
+            }
+            let entries = merged(leaf.map_or(&[], |leaf| &leaf.entries), ours);
+            self.len += entries.len();
+            // In parts of one size, each a leaf.
+            let size = entries.len().div_ceil(entries.len().div_ceil(LEAF_ENTRIES_MAX).max(1));
+            let mut entries = entries.into_iter();
+            while let Some(first) = entries.next() {
+                let floor = first.0.clone();
+                let part: Vec<_> = std::iter::once(first).chain(entries.by_ref().take(size - 1)).collect();
+                leaves.push(Leaf { floor, entries: Arc::new(part) });
+            }
+        }
+        self.leaves = Arc::new(leaves);
+    }
+
     /// Returns what the key held before.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<V> {
         let index = self.leaf_of(key);
@@ -110,6 +154,21 @@ impl<V: Clone> Sorted<V> {
     }
 }
 
+/// Entries after these changes; both ascend without repeats.
+fn merged<V: Clone>(entries: &[(Bytes, V)], changes: impl Iterator<Item = (Bytes, Option<V>)>) -> Vec<(Bytes, V)> {
+    let mut merged = Vec::with_capacity(entries.len() + changes.size_hint().0);
+    let mut held = entries.iter().peekable();
+    for (key, value) in changes {
+        while let Some(below) = held.next_if(|(other, _)| *other < key) {
+            merged.push(below.clone());
+        }
+        held.next_if(|(other, _)| *other == key);
+        merged.extend(value.map(|value| (key, value)));
+    }
+    merged.extend(held.cloned());
+    merged
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -122,6 +181,7 @@ mod tests {
     enum Step {
         Insert(u16, u8),
         Remove(u16),
+        Apply(BTreeMap<u16, Option<u8>>),
         Copy,
     }
 
@@ -130,6 +190,7 @@ mod tests {
             6 => (0u16..900, any::<u8>()).prop_map(|(key, value)| Step::Insert(key, value)),
             3 => (0u16..900).prop_map(Step::Remove),
             1 => Just(Step::Copy),
+            1 => prop::collection::btree_map(0u16..900, any::<Option<u8>>(), 0..300).prop_map(Step::Apply),
         ];
         prop::collection::vec(step, 0..2_000)
     }
@@ -156,6 +217,18 @@ mod tests {
                     Step::Remove(key) => {
                         let key = key.to_be_bytes();
                         prop_assert_eq!(map.remove(&key), model.remove(key.as_slice()));
+                    }
+                    Step::Apply(changes) => {
+                        let key = |at: u16| Bytes::copy_from_slice(&at.to_be_bytes());
+                        let changes: Vec<_> = changes.into_iter().map(|(at, value)| (key(at), value)).collect();
+                        for (key, value) in changes.clone() {
+                            match value {
+                                Some(value) => model.insert(key, value),
+                                None => model.remove(&key),
+                            };
+                        }
+                        map.apply(changes.into_iter());
+                        prop_assert!(map.leaves.iter().all(|leaf| leaf.entries.len() <= LEAF_ENTRIES_MAX));
                     }
                     Step::Copy => copies.push((map.clone(), model.clone())),
                 }
