@@ -17,8 +17,9 @@ use std::{
 };
 
 use evm::{BlockEnv, assets::issuer_slot, spec::Rules};
-use exec::{BlockBuilder, BlockOutcome, ExecError, Mode, Parallel, parallel::Growing};
+use exec::{BlockBuilder, BlockOutcome, ExecError, Mode, Parallel, Times, parallel::Growing};
 use pool::{DropReason, Ending, Pool, Pooled, Room, Schedule, Tried};
+use rayon::prelude::*;
 use state::View;
 use types::{B256, Payload, Receipt, Recovered, Transaction, Withdrawal, system};
 
@@ -62,6 +63,9 @@ const AT_ONCE_MIN: usize = 64;
 
 /// What an account or slot of a block's change takes in memory, about.
 const CHANGE_BYTES: usize = 400;
+
+/// Transactions that a core copies out of the pool at least before another one helps.
+const TAKEN_MIN: usize = 1_024;
 
 /// Batches without trouble after which the batch size doubles again.
 const CALM: usize = 8;
@@ -165,6 +169,9 @@ struct Filling<'a> {
     /// Gas of what was executed at once.
     gas_at_once: u64,
 }
+
+/// A block that was executed at once: its transactions, what they did, and how long each took.
+type AtOnce = (Vec<Recovered>, BlockOutcome, Times);
 
 /// What became of a batch.
 enum Batch {
@@ -272,36 +279,28 @@ impl<'a> Filling<'a> {
         }
         // Nothing is left to fill up with, or no gas limit promises more than its transaction takes.
         let certain = first.is_all || first.transactions.iter().all(|pooled| pooled.gas_limit == GAS_MIN);
-        let begun = Instant::now();
         // Whatever goes wrong, a panic included, goes wrong again in batches, where it is known whose it is.
-        let (transactions, outcome) = catch_unwind(AssertUnwindSafe(|| {
+        let (transactions, outcome, times) = catch_unwind(AssertUnwindSafe(|| {
             if certain { self.whole(first, withdrawals) } else { self.in_lots(first, source, withdrawals) }
         }))
         .ok()??;
-        let cumulative = || outcome.receipts.iter().map(|receipt| receipt.cumulative_gas_used);
-        let gas = cumulative().zip(std::iter::once(0).chain(cumulative())).map(|(after, before)| after - before);
-        self.dispatcher.record.executed_together(gas, begun.elapsed());
+        self.dispatcher.record.executed_at_once(transactions.len(), &times);
         self.dispatcher.was_calm(&self.settings);
         Some((transactions, outcome))
     }
 
     /// A block of exactly this.
-    fn whole(&self, schedule: &Schedule, withdrawals: &[Withdrawal]) -> Option<(Vec<Recovered>, BlockOutcome)> {
+    fn whole(&self, schedule: &Schedule, withdrawals: &[Withdrawal]) -> Option<AtOnce> {
         let Frame { rules, environment, state, .. } = *self.frame;
         let transactions = self.taken(schedule)?;
         let executor = &self.chain.executor;
         let executed = executor.execute(rules, environment, &transactions, withdrawals, state, execute::mode(rules));
-        let (outcome, _) = executed.ok()?;
-        self.fits_memory(&outcome).then_some((transactions, outcome))
+        let (outcome, report) = executed.ok()?;
+        self.fits_memory(&outcome).then_some((transactions, outcome, report.times))
     }
 
     /// A block of this and of what fills it up.
-    fn in_lots(
-        &mut self,
-        first: &Schedule,
-        source: &Source<'_>,
-        withdrawals: &[Withdrawal],
-    ) -> Option<(Vec<Recovered>, BlockOutcome)> {
+    fn in_lots(&mut self, first: &Schedule, source: &Source<'_>, withdrawals: &[Withdrawal]) -> Option<AtOnce> {
         let Frame { rules, environment, state, .. } = *self.frame;
         let executor = &self.chain.executor;
         // Old receipts want each transaction's root, and who verifies wants it of the whole block.
@@ -333,15 +332,18 @@ impl<'a> Filling<'a> {
                 break;
             }
         }
+        let times = growing.report().times.clone();
         let outcome = growing.finish(withdrawals).ok()?;
-        Some((transactions, outcome))
+        Some((transactions, outcome, times))
     }
 
     /// What was scheduled, unless something of it names what is not there.
     fn taken(&self, schedule: &Schedule) -> Option<Vec<Recovered>> {
-        let transactions: Vec<Recovered> = schedule.transactions.iter().map(|one| one.transaction.clone()).collect();
-        let absent = transactions.iter().any(|one| !matches!(self.absent(&one.transaction), Ok(None)));
-        (!absent).then_some(transactions)
+        let there = |pooled: &Arc<Pooled>| {
+            matches!(absent(self.frame.state, &pooled.transaction.transaction), Ok(None))
+                .then(|| pooled.transaction.clone())
+        };
+        schedule.transactions.par_iter().with_min_len(TAKEN_MIN).map(there).collect()
     }
 
     /// Whether as many batches might take as much.
@@ -431,7 +433,10 @@ impl<'a> Filling<'a> {
         let mut singly: usize = 0;
         while !rest.is_empty() {
             let size = if singly > 0 { 1 } else { self.dispatcher.batch_size(&self.settings) };
-            let (batch, after) = rest.split_at(size.min(rest.len()));
+            // Whoever has undone a batch stands alone the next time: nobody's work is thrown away twice because of one.
+            let known = rest.iter().take(size).position(|pooled| self.culprits.contains(&pooled.hash));
+            let length = known.map_or(size.min(rest.len()), |place| place.max(1));
+            let (batch, after) = rest.split_at(length);
             let (before, skipped_before) = (self.included.len(), self.skipped.len());
             match self.run_batch(batch)? {
                 Batch::Done => {
@@ -495,7 +500,7 @@ impl<'a> Filling<'a> {
                 self.tried.insert(pooled.sender(), None);
                 continue;
             }
-            if let Some(trouble) = self.absent(&pooled.transaction.transaction)? {
+            if let Some(trouble) = absent(self.frame.state, &pooled.transaction.transaction)? {
                 self.leave_out(pooled, trouble);
                 continue;
             }
@@ -517,18 +522,6 @@ impl<'a> Filling<'a> {
             }
         }
         Ok(Batch::Done)
-    }
-
-    /// What a transaction of our own kinds names and the state before the block does not have.
-    fn absent(&self, transaction: &Transaction) -> Result<Option<Trouble>, MineError> {
-        let Some(Payload::AssetTransfer(transfer)) = transaction.payload() else { return Ok(None) };
-        for step in &transfer.moves {
-            let issuer = self.frame.state.storage(&system::ASSETS, &issuer_slot(step.asset));
-            if issuer.map_err(ChainError::from)?.is_zero() {
-                return Ok(Some(Trouble::ContractNotFound { kind: transaction.kind(), name: step.asset }));
-            }
-        }
-        Ok(None)
     }
 
     /// Executes one; where it can't be included the block is as it was before, but for a fault.
@@ -567,6 +560,18 @@ impl<'a> Filling<'a> {
         self.tried.insert(pooled.sender(), None);
         self.skipped.push((pooled.hash, trouble));
     }
+}
+
+/// What a transaction of our own kinds names and the state before the block does not have.
+fn absent(state: &BlockState, transaction: &Transaction) -> Result<Option<Trouble>, MineError> {
+    let Some(Payload::AssetTransfer(transfer)) = transaction.payload() else { return Ok(None) };
+    for step in &transfer.moves {
+        let issuer = state.storage(&system::ASSETS, &issuer_slot(step.asset));
+        if issuer.map_err(ChainError::from)?.is_zero() {
+            return Ok(Some(Trouble::ContractNotFound { kind: transaction.kind(), name: step.asset }));
+        }
+    }
+    Ok(None)
 }
 
 /// What a block's change, receipts and logs take, about.

@@ -210,6 +210,20 @@ fn a_batch_that_needs_too_much_memory_is_halved_and_grows_back() {
 }
 
 #[test]
+fn whoever_undoes_a_batch_does_so_once() {
+    // Room for one that talks beside what else a batch holds, not for two: whichever batch holds the second is undone.
+    let chain = open(Dispatch { batch_size: 64, batch_memory_bytes: 120_000, ..Dispatch::default() });
+    let mut sent: Vec<_> = (0..6).flat_map(|nonce| (0..8).map(move |sender| transfer(sender, nonce))).collect();
+    sent.extend([call(8, 0, TALKS, &[], 700_000), call(9, 0, TALKS, &[], 700_000)]);
+    submit(&chain, &sent);
+    let mined = chain.mine(MineOptions::at(1)).unwrap();
+    assert_eq!((mined.block.receipts.len(), mined.skipped.len()), (50, 0));
+    assert_eq!(chain.stats().aborted_batches, 1);
+    let block = types::Block { header: mined.block.header.clone(), body: mined.block.body.clone() };
+    open(Dispatch::default()).import(block).unwrap();
+}
+
+#[test]
 fn one_that_alone_needs_too_much_memory_is_left_out_and_kept() {
     let chain = open(Dispatch { batch_size: 2, batch_memory_bytes: 60_000, ..Dispatch::default() });
     let sent = [transfer(0, 0), call(1, 0, TALKS, &[], 700_000), transfer(2, 0)];

@@ -7,7 +7,7 @@ use evm::{
 use state::{Overlay, StateDiff, View, ViewError};
 use types::{Address, B256, Bytes, Receipt, Recovered, U256, Withdrawal, receipt};
 
-use crate::{parallel::Difference, spare, system};
+use crate::{parallel::Difference, spare, system, times::Timing};
 
 /// What is wanted besides the outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -225,9 +225,14 @@ pub(crate) struct Block<'a> {
 impl<'a> Block<'a> {
     /// One transaction after the other.
     pub(crate) fn execute(&self) -> Result<BlockOutcome, ExecError> {
+        self.execute_timed(&mut Timing::none())
+    }
+
+    /// The same, each transaction's time taken.
+    pub(crate) fn execute_timed(&self, timing: &mut Timing) -> Result<BlockOutcome, ExecError> {
         let mut builder = self.builder()?;
         builder.reserve(self.transactions.len());
-        builder.push_all(self.transactions)?;
+        builder.push_all(self.transactions, timing)?;
         builder.finish(self.withdrawals)
     }
 
@@ -297,11 +302,14 @@ impl<'a> BlockBuilder<'a> {
     }
 
     /// Executes all of these, or fails at the first that is refused.
-    pub(crate) fn push_all(&mut self, transactions: &[Recovered]) -> Result<(), ExecError> {
+    pub(crate) fn push_all(&mut self, transactions: &[Recovered], timing: &mut Timing) -> Result<(), ExecError> {
         for transactions in transactions.chunks(AHEAD) {
+            timing.begin();
             foresee(&mut self.overlay, &mut self.parties, transactions);
+            timing.share(transactions.len());
             for transaction in transactions {
                 self.add(transaction, None, |_| true)?;
+                timing.end();
             }
         }
         Ok(())

@@ -16,6 +16,8 @@ mod spare;
 pub mod statetest;
 pub mod suite;
 mod system;
+mod times;
 
 pub use block::{BlockBuilder, BlockOutcome, ExecError, Mode, Reward, execute};
 pub use parallel::{Executor, Parallel};
+pub use times::Times;

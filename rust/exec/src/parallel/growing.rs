@@ -8,7 +8,7 @@ use state::View;
 use types::{Recovered, Withdrawal};
 
 use super::{Executor, Led, Report, drop_passing_codes};
-use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, block::Block, spare};
+use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, block::Block, spare, times::Timing};
 
 /// See the module's page. Receipts hold no state roots: it is for blocks from Byzantium on.
 pub struct Growing<'a> {
@@ -26,6 +26,11 @@ impl<'a> Growing<'a> {
     pub fn new(executor: &'a Executor, rules: &'a Rules, env: &'a BlockEnv, view: &'a dyn View) -> Self {
         let (outcome, report) = (BlockOutcome::default(), Report::default());
         Self { executor, rules, env, view, outcome, is_open: false, report }
+    }
+
+    /// How its lots were executed.
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// What it did so far.
@@ -53,13 +58,15 @@ impl<'a> Growing<'a> {
             false => block.builder()?,
         };
         let mut report = Report::new(transactions.len());
+        let mut timing = Timing::by(self.executor.clock);
         let part = match self.executor.crew(&block) {
             Some(crew) => match crew.lead(|| self.executor.led(&crew, builder, &block, &mut report))? {
                 Led::Done(part) => part,
-                Led::Left(builder) => in_sequence(*builder, transactions)?,
+                Led::Left(builder) => in_sequence(*builder, transactions, &mut timing)?,
             },
-            None => in_sequence(builder, transactions)?,
+            None => in_sequence(builder, transactions, &mut timing)?,
         };
+        report.times.add(&timing.times);
         report.time = (self.executor.clock)() - begin;
         self.report.join(&report);
         self.is_open = true;
@@ -89,10 +96,14 @@ impl<'a> Growing<'a> {
 }
 
 /// What the rest of these transactions does, one after the other.
-fn in_sequence(mut builder: BlockBuilder<'_>, transactions: &[Recovered]) -> Result<BlockOutcome, ExecError> {
+fn in_sequence(
+    mut builder: BlockBuilder<'_>,
+    transactions: &[Recovered],
+    timing: &mut Timing,
+) -> Result<BlockOutcome, ExecError> {
     let rest = &transactions[builder.outcome.receipts.len()..];
     builder.reserve(rest.len());
-    builder.push_all(rest)?;
+    builder.push_all(rest, timing)?;
     let mut outcome = builder.outcome;
     outcome.diff = builder.overlay.diff();
     spare::put(builder.overlay);

@@ -45,7 +45,7 @@ pub use told::access_list_of;
 use units::{Hints, Units};
 pub use verify::Difference;
 
-use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, block::Block, spare};
+use crate::{BlockBuilder, BlockOutcome, ExecError, Mode, after::After, block::Block, spare, times::Timing};
 
 /// Blocks below this many transactions are not worth waking anybody.
 const TRANSACTIONS_MIN: usize = 64;
@@ -196,7 +196,10 @@ impl Executor {
         let Block { rules, env, transactions, withdrawals, view, .. } = *block;
         let mut report = Report::new(transactions.len());
         let Some(crew) = self.crew(block) else {
-            return Ok((block.execute()?, report));
+            let mut timing = Timing::by(self.clock);
+            let outcome = block.execute_timed(&mut timing)?;
+            report.times = timing.times;
+            return Ok((outcome, report));
         };
         let led = crew.lead(|| {
             let begin = (self.clock)();
@@ -218,7 +221,9 @@ impl Executor {
             Led::Left(mut builder) => {
                 let rest = &transactions[builder.outcome.receipts.len()..];
                 builder.reserve(rest.len());
-                builder.push_all(rest)?;
+                let mut timing = Timing::by(self.clock);
+                builder.push_all(rest, &mut timing)?;
+                report.times.add(&timing.times);
                 Ok((builder.finish(withdrawals)?, report))
             }
         }
@@ -316,12 +321,14 @@ impl Executor {
             env: builder.env,
             view: &view,
             transactions: &block.transactions[first..],
+            clock: self.clock,
             first,
             shuffle: self.shuffle,
             plain: !footprints && pays_somebody(builder.env, &view)?,
         };
         let begin = (self.clock)();
         let done = self.settled(crew, &work, &units, report)?;
+        done.iter().flatten().for_each(|done| report.times.add(&done.times));
         let joining = (self.clock)();
         let Some((mut outcome, diff)) = done.and_then(|workers| joined(crew, &work, builder.outcome.clone(), workers))
         else {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::units::Units;
+use crate::Times;
 
 /// Figures of one block. Times are those of the executor's clock: zero where it was given none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +32,8 @@ pub struct Report {
     pub time_lost: Duration,
     /// What the sequential executor took, where the answer was verified.
     pub time_verifying: Duration,
+    /// What each transaction took on the worker that ran it.
+    pub times: Times,
 }
 
 impl Report {
@@ -62,6 +65,7 @@ impl Report {
         self.time_joining += part.time_joining;
         self.time_lost += part.time_lost;
         self.time_verifying += part.time_verifying;
+        self.times.add(&part.times);
     }
 
     /// Share of the transactions that clashed.

@@ -8,6 +8,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    time::Duration,
 };
 
 use evm::{BlockEnv, Rules, precompiles, transact};
@@ -19,6 +20,7 @@ use crate::{
     ExecError,
     block::{AHEAD, foresee},
     spare,
+    times::{Times, Timing},
 };
 
 /// Neighbouring small units are taken together until they hold this many transactions: taking one costs a cache line's
@@ -41,6 +43,8 @@ pub(super) struct Done<'a> {
     /// Which transactions, ascending; the overlay's footprints have the same order.
     pub(super) transactions: Vec<u32>,
     pub(super) outcomes: Vec<spare::Ended>,
+    /// How long they took.
+    pub(super) times: Times,
 }
 
 /// The same for everybody.
@@ -50,6 +54,7 @@ pub(super) struct Work<'a> {
     pub(super) env: &'a BlockEnv,
     pub(super) view: &'a dyn View,
     pub(super) transactions: &'a [Recovered],
+    pub(super) clock: fn() -> Duration,
     /// Number of the first one in the block, for errors.
     pub(super) first: usize,
     /// Deals the units out beforehand.
@@ -92,6 +97,7 @@ impl<'a> Work<'a> {
         let ahead = (chosen.len() / (AHEAD_SHARE * claims.workers)).clamp(1, AHEAD);
         let mut positions = (0..chosen.len()).filter(|position| claims.take(units.of[*position], worker));
         let mut taken: Vec<u32> = Vec::with_capacity(ahead);
+        let mut timing = Timing::by(self.clock);
         loop {
             taken.clear();
             taken.extend(positions.by_ref().take(ahead).map(|position| chosen[position]));
@@ -99,6 +105,7 @@ impl<'a> Work<'a> {
                 break;
             }
             let next = taken.iter().map(|number| &self.transactions[*number as usize]);
+            timing.begin();
             // If it panics, so does the transaction in question, which has a name.
             let _ = catch_unwind(AssertUnwindSafe(|| foresee(&mut overlay, &mut parties, next)));
             if self.plain && taken.iter().any(|number| !self.is_plain(*number, &overlay)) {
@@ -107,6 +114,7 @@ impl<'a> Work<'a> {
             if claims.void.load(Ordering::Relaxed) {
                 break;
             }
+            timing.share(taken.len());
             for number in &taken {
                 if !self.plain {
                     overlay.begin_footprint();
@@ -122,6 +130,7 @@ impl<'a> Work<'a> {
                 }
                 transactions.push(*number);
                 outcomes.push(outcome);
+                timing.end();
             }
         }
         let (footprints, presence) = match self.plain {
@@ -129,7 +138,7 @@ impl<'a> Work<'a> {
             false => (overlay.take_footprints(), overlay.presence(self.transactions.len())),
         };
         let order = overlay.in_order();
-        Ok(Done { overlay, footprints, order, presence, transactions, outcomes })
+        Ok(Done { overlay, footprints, order, presence, transactions, outcomes, times: timing.times })
     }
 }
 
