@@ -1,8 +1,8 @@
 //! The vector form of the portable code, written once over what AVX-512, AVX2 and NEON have in common.
 //!
-//! Each instruction set implements [`Lanes`] with its own registers and calls [`rank`] and [`score`] from a function
-//! that enables its features; everything here is inlined into that function, so no call and no check is left inside the
-//! loop. What does not fill a register is done by the portable code, which gives the same bits.
+//! Each instruction set is a table ([`instructions`]) that implements [`Lanes`] with its own registers and calls
+//! [`rank`] and [`score`] from a function that enables its features; everything here is inlined into that function, so no
+//! call and no check is left inside the loop. What does not fill a register is done by the portable code, which gives the same bits.
 
 use super::{CANONICAL_NAN, CLASSES, LOG2, RankWeights, portable};
 
@@ -45,6 +45,137 @@ pub(super) unsafe trait Lanes: Copy {
     /// `classes` must be readable for `COUNT` bytes, each below [`CLASSES`].
     unsafe fn look_up(table: &[f64; CLASSES], classes: *const u8) -> Self;
 }
+
+/// An instruction set as a table: how many lanes, in which registers, and the intrinsic for each function of [`Lanes`].
+/// Makes `rank` and `score` of it, entries whose caller has asked the processor for the features.
+macro_rules! instructions {
+    (
+        features: $features:literal,
+        lanes: $count:literal,
+        registers: $register:ty, $bits:ty, $mask:ty,
+        casts: $to_bits:expr, $from_bits:expr,
+        load: $load:expr,
+        store: $store:expr,
+        all: $all:expr,
+        numbers: { $($number:ident: $of_numbers:expr,)* },
+        bits: { $($bitwise:ident: $of_bits:expr,)* },
+        exponent_bits: $exponent_bits:expr,
+        masks: { $($comparison:ident: $compare:expr,)* },
+        is_nan: |$nan:ident| $is_nan:expr,
+        select: |$chosen:ident, $yes:ident, $no:ident| $select:expr,
+        look_up: |$table:ident, $classes:ident| $look_up:expr,
+    ) => {
+        #[derive(Clone, Copy)]
+        struct Register($register);
+
+        impl Register {
+            #[inline(always)]
+            #[expect(unsafe_code, reason = "vector intrinsics")]
+            unsafe fn bits(self) -> $bits {
+                // SAFETY: the caller has enabled the instruction set; a cast moves nothing.
+                unsafe { $to_bits(self.0) }
+            }
+
+            #[inline(always)]
+            #[expect(unsafe_code, reason = "vector intrinsics")]
+            unsafe fn of(bits: $bits) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $from_bits(bits) })
+            }
+        }
+
+        // SAFETY: every function is one intrinsic of the set, or few, and the set is enabled where it is called.
+        #[expect(unsafe_code, reason = "vector intrinsics")]
+        #[expect(unsafe_op_in_unsafe_fn, reason = "each body is an intrinsic or two")]
+        unsafe impl $crate::score::lanes::Lanes for Register {
+            const COUNT: usize = $count;
+            type Mask = $mask;
+
+            #[inline(always)]
+            unsafe fn load(from: *const f64) -> Self {
+                Self($load(from))
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f64) {
+                $store(to, self.0);
+            }
+            #[inline(always)]
+            unsafe fn all(value: f64) -> Self {
+                Self($all(value))
+            }
+            $(
+                #[inline(always)]
+                unsafe fn $number(self, other: Self) -> Self {
+                    Self($of_numbers(self.0, other.0))
+                }
+            )*
+            $(
+                #[inline(always)]
+                unsafe fn $bitwise(self, other: Self) -> Self {
+                    Self::of($of_bits(self.bits(), other.bits()))
+                }
+            )*
+            #[inline(always)]
+            unsafe fn exponent_bits(self) -> Self {
+                Self::of($exponent_bits(self.bits()))
+            }
+            $(
+                #[inline(always)]
+                unsafe fn $comparison(self, other: Self) -> $mask {
+                    $compare(self.0, other.0)
+                }
+            )*
+            #[inline(always)]
+            unsafe fn is_nan(self) -> $mask {
+                let $nan = self.0;
+                $is_nan
+            }
+            #[inline(always)]
+            unsafe fn select($chosen: $mask, yes: Self, no: Self) -> Self {
+                let ($yes, $no) = (yes.0, no.0);
+                Self($select)
+            }
+            #[inline(always)]
+            unsafe fn look_up($table: &[f64; $crate::score::CLASSES], $classes: *const u8) -> Self {
+                Self($look_up)
+            }
+        }
+
+        #[expect(unsafe_code, reason = "enters a function with more features")]
+        pub(super) fn rank(tips: &[f64], boosts: &[f64], weights: $crate::score::RankWeights, ranks: &mut [f64]) {
+            #[target_feature(enable = $features)]
+            fn enabled(tips: &[f64], boosts: &[f64], weights: $crate::score::RankWeights, ranks: &mut [f64]) {
+                // SAFETY: the features are enabled here; lengths were compared by the caller.
+                unsafe { $crate::score::lanes::rank::<Register>(tips, boosts, weights, ranks) }
+            }
+            // SAFETY: the dispatcher has asked the processor.
+            unsafe { enabled(tips, boosts, weights, ranks) }
+        }
+
+        #[expect(unsafe_code, reason = "enters a function with more features")]
+        pub(super) fn score(
+            fees: &[f64],
+            classes: &[u8],
+            priorities: &[f64; $crate::score::CLASSES],
+            scores: &mut [f64],
+        ) {
+            #[target_feature(enable = $features)]
+            fn enabled(
+                fees: &[f64],
+                classes: &[u8],
+                priorities: &[f64; $crate::score::CLASSES],
+                scores: &mut [f64],
+            ) {
+                // SAFETY: the features are enabled here; lengths and classes were checked by the caller.
+                unsafe { $crate::score::lanes::score::<Register>(fees, classes, priorities, scores) }
+            }
+            // SAFETY: the dispatcher has asked the processor.
+            unsafe { enabled(fees, classes, priorities, scores) }
+        }
+    };
+}
+
+pub(super) use instructions;
 
 /// 2⁵² + 1023: with these bits or-ed under it, a small integer is a number that is too large by this much.
 const MAGIC: f64 = (1u64 << 52) as f64;

@@ -153,6 +153,30 @@ fn every_length_and_alignment_has_the_portable_bits() {
     }
 }
 
+/// Which vector code the tests cover depends on the machine that they run on. This says it, and that of an architecture
+/// which every machine of its kind has must be among it, entered by its own name.
+#[test]
+fn the_vector_code_of_this_architecture_is_what_runs() {
+    let names: Vec<_> = available().map(Simd::name).collect();
+    println!("vector code that these tests run: {}; chosen: {}", names.join(", "), Simd::chosen().name());
+    assert_eq!(Simd::from_environment(), Ok(Simd::chosen()));
+    assert_eq!(Simd::Neon.is_available(), cfg!(target_arch = "aarch64"));
+    #[cfg(target_arch = "aarch64")]
+    {
+        let weights = RankWeights { fee: 0.3, boost: 0.7, median: 2e9 };
+        let priorities = [1.0, 0.5, f64::INFINITY, 4.0, f64::NAN, -1.0, 0.0, f64::from_bits(1)];
+        let (tips, boosts) = (mixed(200, 1), mixed(200, 5));
+        let classes: Vec<u8> = (0..200).map(|at| (at * 7 % CLASSES) as u8).collect();
+        let (mut expected, mut given) = ([0.0; 200], [0.0; 200]);
+        portable::rank(&tips, &boosts, weights, &mut expected);
+        neon::rank(&tips, &boosts, weights, &mut given);
+        assert_eq!(bits(&given), bits(&expected));
+        portable::score(&tips, &classes, &priorities, &mut expected);
+        neon::score(&tips, &classes, &priorities, &mut given);
+        assert_eq!(bits(&given), bits(&expected));
+    }
+}
+
 #[test]
 fn a_powers_logarithm_is_its_exponent() {
     let subnormal = (0..52).map(|at| (1u64 << at, f64::from(at) - 1074.0));
