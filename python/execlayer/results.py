@@ -20,9 +20,9 @@ class ExecutionStats:
     unit_mean: float
     """Transactions in a group, on average."""
     again: int
-    """Transactions that ran twice because two workers had touched the same place."""
+    """How often transactions ran again because two workers had touched the same place."""
     conflict_ratio: float
-    """Those as a share of all."""
+    """Transactions that did, as a share of all."""
     seconds: float
     lost_seconds: float
     """Of them, what was done in vain or a second time."""

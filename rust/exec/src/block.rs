@@ -109,16 +109,27 @@ impl BlockOutcome {
         self.blob_gas_used += executed.blob_gas_used;
         self.burned += executed.burned;
         self.fees += executed.tip;
-        self.receipts.push(Receipt {
-            kind: transaction.transaction.kind(),
-            outcome: if rules.has(Fork::Byzantium) {
-                receipt::Outcome::Status(executed.outcome.is_success())
-            } else {
-                receipt::Outcome::StateRoot(B256::ZERO)
-            },
-            cumulative_gas_used: self.gas_used,
-            logs: std::mem::take(&mut executed.logs),
-        });
+        self.receipts.push(receipt(rules, transaction, executed, self.gas_used));
+    }
+}
+
+/// What a block says of a transaction, whose logs move there.
+#[inline]
+pub(crate) fn receipt(
+    rules: &Rules,
+    transaction: &Recovered,
+    executed: &mut Executed,
+    cumulative_gas_used: u64,
+) -> Receipt {
+    Receipt {
+        kind: transaction.transaction.kind(),
+        outcome: if rules.has(Fork::Byzantium) {
+            receipt::Outcome::Status(executed.outcome.is_success())
+        } else {
+            receipt::Outcome::StateRoot(B256::ZERO)
+        },
+        cumulative_gas_used,
+        logs: std::mem::take(&mut executed.logs),
     }
 }
 

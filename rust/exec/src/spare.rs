@@ -2,8 +2,9 @@
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use evm::{Executed, TransactError};
 use state::{MemoryState, Overlay, View};
+
+use crate::parallel::Ran;
 
 /// An overlay with room for more accounts or slots than this is let go; about 60 MiB.
 const ENTRIES_MAX: usize = 200_000;
@@ -35,8 +36,8 @@ pub(crate) fn put(overlay: Overlay<'_>) {
     }
 }
 
-/// What a transaction did, or why it did nothing.
-pub(crate) type Ended = Result<Executed, TransactError>;
+/// What a transaction did; None where it was refused.
+pub(crate) type Ended = Option<Ran>;
 
 static OUTCOMES: Mutex<Vec<Vec<Ended>>> = Mutex::new(Vec::new());
 

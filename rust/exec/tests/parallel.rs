@@ -20,7 +20,7 @@ const FORKS: [Fork; 7] =
 
 /// Contracts that look at and change what their call data says, by address. Words of call data: A is the first, B the
 /// second.
-const CONTRACTS: [(&str, &str); 10] = [
+const CONTRACTS: [(&str, &str); 11] = [
     // slot[A] += 1
     ("counter", "60003580546001019055"),
     // slot[A] = balance(B)
@@ -41,6 +41,8 @@ const CONTRACTS: [(&str, &str); 10] = [
     ("founder", "600060006000f060003555"),
     // burn gas until A is nothing left
     ("sink", "5b600056"),
+    // v = slot[A]; slot[A] = v + 1; slot[2^255 | hash(v, A) % B] += 1
+    ("walker", "600035805480600101825560005260205260203560406000200660 0160ff1b178054600101905500"),
 ];
 
 fn contract(index: usize) -> Address {
@@ -119,6 +121,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         4 => (0..12u8).prop_map(To::Person),
         8 => (0..9usize).prop_map(To::Contract),
         1 => Just(To::Contract(9)),
+        2 => Just(To::Contract(10)),
         1 => (0..3u8).prop_map(To::Made),
         1 => Just(To::Miner),
         1 => (0..4u8).prop_map(To::Fresh),
@@ -377,6 +380,61 @@ fn ten_thousand_transactions_on_one_account_come_out_as_in_sequence() {
     for report in compare(Fork::Osaka, &transactions, &state, &env).unwrap() {
         assert_eq!(report.parallel + report.sequential, 10_000);
     }
+}
+
+/// A call of the walker by somebody who calls nothing else.
+fn walk(number: u64, place: u64, range: u64) -> Recovered {
+    let call = call(0, 0, 10, [U256::from(place), U256::from(range)]);
+    Recovered::new(call.transaction, walker(number))
+}
+
+fn walker(number: u64) -> Address {
+    Address::from_word(U256::from(u64::MAX - number).into())
+}
+
+#[test]
+fn conflicts_that_move_when_they_run_again_settle_in_rounds() {
+    let (mut state, env, rules) = (world(), env(Fork::Osaka), ChainSpec::at(1, Fork::Osaka).rules(5, 60));
+    (0..600).for_each(|number| state.insert(walker(number), 0, U256::from(10_u64.pow(18)), Bytes::new()));
+    // One in ten shares a place with another one, and finds there where to go next.
+    let transactions: Vec<_> = (0..600)
+        .map(|number| match number % 10 {
+            0 => walk(number, number / 10 % 30, 60),
+            _ => walk(number, 1_000 + number, u64::MAX),
+        })
+        .collect();
+    let expected = execute(&rules, &env, &transactions, &[], &state, Mode::default()).unwrap();
+    let mut in_rounds = 0;
+    for (threads, seed) in (0..24).map(|seed| ([2, 3, 8][seed as usize % 3], seed)) {
+        let executor = Executor::shuffled(threads, seed);
+        let (outcome, report) = executor.execute(&rules, &env, &transactions, &[], &state, Mode::default()).unwrap();
+        assert_eq!(outcome, expected, "{threads} threads, seed {seed}");
+        assert!((1..=60).contains(&report.clashed), "{report:?}");
+        assert_eq!(report.parallel, 600, "{report:?}");
+        in_rounds += usize::from(report.again > report.clashed);
+    }
+    assert!(in_rounds > 12, "{in_rounds} of 24 took more than one round");
+}
+
+#[test]
+fn one_chain_is_seen_before_anybody_is_woken_and_doubted_now_and_then() {
+    let (mut state, env, rules) = (world(), env(Fork::Osaka), ChainSpec::at(1, Fork::Osaka).rules(5, 60));
+    (0..600).for_each(|number| state.insert(walker(number), 0, U256::from(10_u64.pow(18)), Bytes::new()));
+    let block = |place: fn(u64) -> u64| (0..600).map(|number| walk(number, place(number), u64::MAX)).collect();
+    let (chain, apart): (Vec<_>, Vec<_>) = (block(|_| 7), block(|number| number));
+    let executor = Executor::new(Parallel::Auto, Some(2));
+    let run = |transactions: &[Recovered]| {
+        let done = executor.execute(&rules, &env, transactions, &[], &state, Mode::default()).unwrap();
+        assert_eq!(done.0, execute(&rules, &env, transactions, &[], &state, Mode::default()).unwrap());
+        done.1
+    };
+    let first = run(&chain);
+    assert_eq!((first.units, first.sequential), (1, 600), "the first few told that all hang together");
+    // None asked who belongs to whom, but one.
+    let looked = (0..16).filter(|_| run(&chain).units > 0).count();
+    assert_eq!(looked, 1);
+    // The same function of the same contract, and nothing in common any more: doubt finds out.
+    assert!((0..200).any(|_| run(&apart).parallel > 0), "never found out");
 }
 
 #[test]

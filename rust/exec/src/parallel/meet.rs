@@ -53,7 +53,7 @@ impl Sets {
     }
 }
 
-/// Bits of a cell that say who; the others are the thing's.
+/// Bits of a number that say who; the others are the thing's.
 const WHO_BITS: u32 = 24;
 
 /// Transactions that a table tells apart.
@@ -62,8 +62,29 @@ pub(super) const WHO_MAX: usize = (1 << WHO_BITS) - 1;
 /// Cells that are looked at for one thing.
 const PROBES: usize = 64;
 
-/// Who named a thing first, for so many things at once. Things are numbers, all of whose bits differ; two that fall
-/// together are taken for one. Where there was no room for one, [`Table::is_complete`] says so.
+/// That somebody named a thing, in one number. Things are numbers, all of whose bits differ; two whose upper bits are the
+/// same are taken for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Named(u64);
+
+impl Named {
+    #[inline]
+    pub(super) fn new(thing: u64, who: u32) -> Self {
+        Self(thing & !(WHO_MAX as u64) | u64::from(who + 1))
+    }
+
+    #[inline]
+    pub(super) fn who(self) -> u32 {
+        (self.0 & WHO_MAX as u64) as u32 - 1
+    }
+
+    #[inline]
+    fn is_same_thing(self, held: u64) -> bool {
+        (held ^ self.0) >> WHO_BITS == 0
+    }
+}
+
+/// Who named a thing first, for so many things at once. Where there was no room for one, [`Table::is_complete`] says so.
 #[derive(Debug)]
 pub(super) struct Table {
     cells: Vec<AtomicU64>,
@@ -90,48 +111,39 @@ impl Table {
 
     /// Looks at where these things belong: one look need not wait for the memory that another asked for, as naming them
     /// one by one would.
-    pub(super) fn foresee(&self, things: &[(u64, u32)]) {
-        let first = |(thing, _): &(u64, u32)| self.cells[(thing >> self.shift) as usize].load(Ordering::Relaxed);
+    pub(super) fn foresee(&self, things: &[Named]) {
+        let first = |thing: &Named| self.cells[(thing.0 >> self.shift) as usize].load(Ordering::Relaxed);
         std::hint::black_box(things.iter().map(first).fold(0, u64::wrapping_add));
     }
 
-    /// Says that `who` named a thing, and learns who did before, if somebody did.
-    pub(super) fn meet(&self, thing: u64, who: u32) -> Option<u32> {
-        let named = thing << WHO_BITS;
-        for cell in self.cells_of(thing) {
+    /// Says that somebody named a thing, and learns who did before, if somebody did.
+    pub(super) fn meet(&self, named: Named) -> Option<u32> {
+        for cell in self.cells_of(named) {
             let held = match cell.load(Ordering::Relaxed) {
-                0 => {
-                    let mine = named | u64::from(who + 1);
-                    match cell.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed) {
-                        Ok(_) => return None,
-                        Err(held) => held,
-                    }
-                }
+                0 => match cell.compare_exchange(0, named.0, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => return None,
+                    Err(held) => held,
+                },
                 held => held,
             };
-            if held >> WHO_BITS == named >> WHO_BITS {
-                return Some(who_in(held));
+            if named.is_same_thing(held) {
+                return Some(Named(held).who());
             }
         }
         self.overflown.store(true, Ordering::Relaxed);
         None
     }
 
-    /// Who named a thing.
-    pub(super) fn find(&self, thing: u64) -> Option<u32> {
-        let named = thing << WHO_BITS;
-        let held = self.cells_of(thing).map(|cell| cell.load(Ordering::Relaxed));
-        held.take_while(|held| *held != 0).find(|held| held >> WHO_BITS == named >> WHO_BITS).map(who_in)
+    /// Who named the thing that somebody else names.
+    pub(super) fn find(&self, named: Named) -> Option<u32> {
+        let held = self.cells_of(named).map(|cell| cell.load(Ordering::Relaxed));
+        held.take_while(|held| *held != 0).find(|held| named.is_same_thing(*held)).map(|held| Named(held).who())
     }
 
-    fn cells_of(&self, thing: u64) -> impl Iterator<Item = &AtomicU64> {
-        let first = (thing >> self.shift) as usize;
+    fn cells_of(&self, named: Named) -> impl Iterator<Item = &AtomicU64> {
+        let first = (named.0 >> self.shift) as usize;
         (first..first + PROBES).map(|place| &self.cells[place & (self.cells.len() - 1)])
     }
-}
-
-fn who_in(held: u64) -> u32 {
-    (held & WHO_MAX as u64) as u32 - 1
 }
 
 #[cfg(test)]
@@ -178,7 +190,7 @@ mod tests {
             let (sets, table) = (Sets::new(things.len()), Table::new(2 * things.len()));
             things.par_iter().enumerate().for_each(|(index, things)| {
                 for thing in things {
-                    if let Some(before) = table.meet(*thing, index as u32) {
+                    if let Some(before) = table.meet(Named::new(*thing, index as u32)) {
                         sets.join(before, index as u32);
                     }
                 }
@@ -193,11 +205,12 @@ mod tests {
         let table = Table::new(8);
         let thing = |index: u32| (u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for index in 0..500 {
-            assert_eq!(table.meet(thing(index), index), None, "nobody else named it");
+            assert_eq!(table.meet(Named::new(thing(index), index)), None, "nobody else named it");
         }
         assert!(!table.is_complete());
-        let known: Vec<u32> = (0..500).filter(|index| table.find(thing(*index)) == Some(*index)).collect();
+        let known: Vec<u32> =
+            (0..500).filter(|index| table.find(Named::new(thing(*index), 7)) == Some(*index)).collect();
         assert_eq!(known.len(), 64, "as many as there are cells");
-        assert_eq!(table.find(thing(1_000)), None);
+        assert_eq!(table.find(Named::new(thing(1_000), 7)), None);
     }
 }

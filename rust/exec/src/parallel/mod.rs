@@ -5,10 +5,11 @@
 //! workers clash, what they did is what one would have done: each place was written by one worker only, in order, and
 //! nobody read what another wrote; credits add up in any order. Then their diffs are joined.
 //!
-//! If two clash, the transactions concerned and all that hang together with them are taken back and run again, in units
-//! by what they really touched. If that clashes again, or anything is out of the ordinary (a transaction is refused, a
-//! state cannot be read, the block's gas does not suffice), what is left runs in sequence, whose answer, errors
-//! included, is the meaning. So at most two runs are wasted, and nothing is ever published that was not checked.
+//! If two clash, the transactions concerned and all that hang together with them are taken back and run again
+//! ([`settle`]), in units by what they really touched; what clashes once more, one after the other, as long as it grows
+//! less. If that leads nowhere, or anything is out of the ordinary (a transaction is refused, a state cannot be read, the
+//! block's gas does not suffice), what is left runs in sequence, whose answer, errors included, is the meaning. So waste
+//! is bounded, and nothing is ever published that was not checked.
 //!
 //! What workers share while they run is the list of who has which unit, and nothing else, not even the memory that a
 //! count of references lies in; the answer depends on no timing. Guessing, comparing and joining are done by all of
@@ -19,26 +20,31 @@ mod conflicts;
 mod crew;
 mod growing;
 mod meet;
+mod patience;
+mod receipts;
 mod report;
 mod run;
+mod settle;
 mod told;
 mod units;
 mod verify;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use alloy_primitives::map::B256HashSet;
 use evm::{BlockEnv, Rules};
 use rayon::prelude::*;
-use state::{Changes, StateDiff, View};
+use state::{StateDiff, View};
 use types::{Account, EMPTY_CODE_HASH, Recovered, Withdrawal, eip7928::BlockAccessList};
 
 pub use conflicts::{Conflicts, HotPlace, conflicts};
 use crew::Crew;
 pub use growing::Growing;
+use patience::Patience;
+pub(crate) use receipts::Ran;
 pub use report::{Report, Totals};
 use run::{Done, Work};
 pub use told::access_list_of;
@@ -78,8 +84,7 @@ pub struct Executor {
     clock: fn() -> Duration,
     totals: Mutex<Totals>,
     hints: Mutex<Arc<Hints>>,
-    /// Share of the recent blocks' transactions that ran in vain.
-    conflicts: Mutex<f64>,
+    patience: Mutex<Patience>,
     /// See [`Executor::shuffled`].
     shuffle: Option<u64>,
     /// See [`Executor::told`].
@@ -103,7 +108,7 @@ impl Executor {
             clock: || Duration::ZERO,
             totals: Mutex::default(),
             hints: Mutex::default(),
-            conflicts: Mutex::default(),
+            patience: Mutex::default(),
             shuffle: None,
             told: None,
         }
@@ -242,15 +247,17 @@ impl Executor {
         match self.parallel {
             Parallel::Off => false,
             Parallel::On => !transactions.is_empty(),
-            Parallel::Auto => self.threads > 1 && transactions.len() >= TRANSACTIONS_MIN && self.calm(),
+            Parallel::Auto => {
+                self.threads > 1
+                    && transactions.len() >= TRANSACTIONS_MIN
+                    && self.patience().tries()
+                    && !(self.hints().is_chain(transactions, BOUND_MIN) && self.patience().believes())
+            }
         }
     }
 
-    /// Whether recent blocks ran in vain too rarely to matter. Each question lets the past weigh less.
-    fn calm(&self) -> bool {
-        let mut conflicts = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
-        *conflicts *= 0.9;
-        *conflicts < 0.5
+    fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hints(&self) -> Arc<Hints> {
@@ -287,13 +294,15 @@ impl Executor {
         if let Some(list) = &self.told {
             return Ok((told::units(list, transactions.len()), true));
         }
-        let survey = self.hints().survey(transactions, &builder.env.beneficiary);
+        let mut survey = self.hints().survey(transactions, &builder.env.beneficiary);
+        let mut rest = transactions;
         if survey.know_little() {
             self.pilot(builder, transactions)?;
+            rest = &transactions[builder.outcome.receipts.len()..];
+            survey = self.hints().survey(rest, &builder.env.beneficiary);
         }
-        let rest = &transactions[builder.outcome.receipts.len()..];
-        Ok(match self.hints().units(rest, &survey) {
-            Some(units) => (units, !survey.plain),
+        Ok(match survey.units(rest.len()) {
+            Some(units) => (units, !survey.is_plain()),
             None => (Units::together(rest.len()), true),
         })
     }
@@ -311,6 +320,10 @@ impl Executor {
         report.units(&units);
         report.time_guessing += (self.clock)() - begin;
         if self.parallel == Parallel::Auto && units.bound(self.threads) < BOUND_MIN {
+            if builder.outcome.receipts.is_empty() {
+                // What was learned once and says so might be true no longer.
+                self.pilot(&mut builder, block.transactions)?;
+            }
             return Ok(Led::Left(Box::new(builder)));
         }
         let before = builder.overlay.diff();
@@ -341,64 +354,6 @@ impl Executor {
         spare::put(builder.overlay);
         Ok(Led::Done(outcome))
     }
-
-    /// Runs everything, and what clashed once more; None where it clashes again.
-    fn settled<'a>(
-        &self,
-        crew: &Crew,
-        work: &Work<'a>,
-        units: &Units,
-        report: &mut Report,
-    ) -> Result<Option<Vec<Done<'a>>>, ExecError> {
-        let all: Vec<u32> = (0..work.transactions.len() as u32).collect();
-        let begin = (self.clock)();
-        let done = work.run(crew, &all, units)?;
-        report.time_working = (self.clock)() - begin;
-        if work.plain
-            && let Some(workers) = done
-        {
-            return Ok(Some(workers));
-        }
-        let work = &Work { plain: false, ..*work };
-        let Some(mut workers) = done.map_or_else(|| work.run(crew, &all, units), |done| Ok(Some(done)))? else {
-            return Ok(None);
-        };
-        let begin = (self.clock)();
-        let clashes = clash::between(crew, &workers);
-        report.time_checking = (self.clock)() - begin;
-        if clashes.iter().all(Vec::is_empty) {
-            self.remember(0.0);
-            return Ok(Some(workers));
-        }
-        let begin = (self.clock)();
-        let footprints: Vec<_> = workers.iter().map(|done| &done.footprints).collect();
-        let dragged =
-            footprints.par_iter().zip(&clashes).map(|(footprints, places)| clash::dragged(footprints, places));
-        let marks: Vec<Vec<bool>> = dragged.collect();
-        let marked = |done: &Done<'_>, marks: &[bool]| {
-            let numbers = done.transactions.iter().zip(marks).filter(|(_, mark)| **mark);
-            numbers.map(|(number, _)| *number).collect::<Vec<_>>()
-        };
-        let mut again: Vec<u32> = workers.iter().zip(&marks).flat_map(|(done, marks)| marked(done, marks)).collect();
-        again.sort_unstable();
-        self.remember(again.len() as f64 / all.len() as f64);
-        report.again = again.len();
-        let units = clash::units(&workers, &marks, &again);
-        let ran = again.iter().map(|number| &work.transactions[*number as usize]);
-        self.learn(|hints| hints.learn_from(ran, |one, two| units.of[one] == units.of[two]));
-        for (done, marks) in workers.iter_mut().zip(&marks) {
-            done.retract(marks);
-        }
-        workers.extend(work.run(crew, &again, &units)?.into_iter().flatten());
-        let clashes = clash::between(crew, &workers);
-        report.time_lost = (self.clock)() - begin;
-        Ok(clashes.iter().all(Vec::is_empty).then_some(workers))
-    }
-
-    fn remember(&self, share: f64) {
-        let mut conflicts = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
-        *conflicts = *conflicts * 0.8 + share * 0.2;
-    }
 }
 
 /// Where a block's execution stands when its workers part.
@@ -418,39 +373,19 @@ fn pays_somebody(env: &BlockEnv, view: &dyn View) -> Result<bool, ExecError> {
 fn joined(
     crew: &Crew,
     work: &Work<'_>,
-    mut outcome: BlockOutcome,
-    workers: Vec<Done<'_>>,
+    outcome: BlockOutcome,
+    mut workers: Vec<Done<'_>>,
 ) -> Option<(BlockOutcome, StateDiff)> {
-    let mut whose = vec![0u16; work.transactions.len()];
-    let mut overlays = Vec::with_capacity(workers.len());
-    let mut outcomes = Vec::with_capacity(workers.len());
-    let mut orders = Vec::with_capacity(workers.len());
-    for (worker, done) in (0..).zip(workers) {
-        done.transactions.iter().for_each(|number| whose[*number as usize] = worker);
-        outcomes.push(done.outcomes);
-        overlays.push((done.overlay, done.footprints));
-        orders.push(done.order);
+    let (mut lists, mut changes) = (Vec::new(), Vec::new());
+    for Done { overlay, order, transactions, outcomes, .. } in &mut workers {
+        lists.push((&transactions[..], &mut outcomes[..]));
+        changes.push(overlay.changes(order));
     }
-    let receipts = || {
-        outcome.receipts.reserve_exact(whose.len());
-        let mut outcomes: Vec<_> = outcomes.iter_mut().map(|outcomes| outcomes.iter_mut()).collect();
-        for (transaction, worker) in work.transactions.iter().zip(&whose) {
-            outcome.room(work.rules, work.env, transaction).ok()?;
-            let executed = outcomes[*worker as usize].next().expect("somebody took it");
-            outcome.add(work.rules, transaction, executed.as_mut().ok()?);
-        }
-        Some(outcome)
-    };
-    let (outcome, diff) = rayon::join(receipts, || {
-        let both = overlays.iter_mut().zip(&orders);
-        let changes: Vec<Changes<'_>> = both.map(|((overlay, _), order)| overlay.changes(order)).collect();
-        StateDiff::beside(&changes, crew)
-    });
-    overlays.into_par_iter().zip(outcomes).for_each(|((mut overlay, footprints), outcomes)| {
-        overlay.reuse_footprints(footprints);
-        spare::put(overlay);
-        spare::put_outcomes(outcomes);
-    });
+    let (outcome, diff) = rayon::join(
+        || receipts::add(outcome, work, work.transactions.len(), lists),
+        || StateDiff::beside(&changes, crew),
+    );
+    workers.into_par_iter().for_each(Done::let_go);
     Some((outcome?, diff))
 }
 
@@ -461,19 +396,5 @@ fn drop_passing_codes(diff: &mut StateDiff) {
         let changed = diff.accounts.iter().filter(|(_, change)| hash(&change.before) != hash(&change.after));
         let kept: B256HashSet = changed.map(|(_, change)| hash(&change.after)).collect();
         diff.codes.retain(|(hash, _)| kept.contains(hash));
-    }
-}
-
-impl Done<'_> {
-    /// Takes back the marked transactions.
-    fn retract(&mut self, marks: &[bool]) {
-        if marks.contains(&true) {
-            self.overlay.retract(&mut self.footprints, marks);
-            self.order = self.overlay.in_order();
-            let mut kept = marks.iter().map(|mark| !mark);
-            self.transactions.retain(|_| kept.next() == Some(true));
-            let mut kept = marks.iter().map(|mark| !mark);
-            self.outcomes.retain(|_| kept.next() == Some(true));
-        }
     }
 }

@@ -16,7 +16,9 @@ pub struct Report {
     pub units: usize,
     /// Transactions in the largest of them.
     pub unit_max: usize,
-    /// Transactions that ran twice because two workers had clashed.
+    /// Transactions that ran more than once because two workers had clashed.
+    pub clashed: usize,
+    /// How often they did so beyond the first time.
     pub again: usize,
     /// From the first transaction to the outcome.
     pub time: Duration,
@@ -57,6 +59,7 @@ impl Report {
         self.sequential += part.sequential;
         self.units += part.units;
         self.unit_max = self.unit_max.max(part.unit_max);
+        self.clashed += part.clashed;
         self.again += part.again;
         self.time += part.time;
         self.time_guessing += part.time_guessing;
@@ -70,7 +73,7 @@ impl Report {
 
     /// Share of the transactions that clashed.
     pub fn conflict_ratio(&self) -> f64 {
-        self.again as f64 / (self.parallel + self.sequential).max(1) as f64
+        self.clashed as f64 / (self.parallel + self.sequential).max(1) as f64
     }
 
     /// Transactions in a unit, on average.
@@ -96,7 +99,9 @@ pub struct Totals {
     pub units: u64,
     /// Transactions in those units.
     pub in_units: u64,
-    /// Transactions that ran twice.
+    /// See [`Report::clashed`].
+    pub clashed: u64,
+    /// See [`Report::again`].
     pub again: u64,
     /// See [`Report::time`].
     pub time: Duration,
@@ -115,6 +120,7 @@ impl Totals {
             self.units += report.units as u64;
             self.in_units += (report.parallel + report.sequential) as u64;
         }
+        self.clashed += report.clashed as u64;
         self.again += report.again as u64;
         self.time += report.time;
         self.time_lost += report.time_lost;
@@ -122,7 +128,7 @@ impl Totals {
 
     /// Share of all transactions that clashed.
     pub fn conflict_ratio(&self) -> f64 {
-        self.again as f64 / (self.parallel + self.sequential).max(1) as f64
+        self.clashed as f64 / (self.parallel + self.sequential).max(1) as f64
     }
 
     /// Transactions in a unit, on average.

@@ -15,7 +15,7 @@ use evm::{BlockEnv, Rules, precompiles, transact};
 use state::{Each, Footprints, InOrder, Overlay, Presence, View};
 use types::{Recovered, TxKind};
 
-use super::{crew::Crew, units::Units};
+use super::{crew::Crew, receipts::Ran, units::Units};
 use crate::{
     ExecError,
     block::{AHEAD, foresee},
@@ -23,9 +23,10 @@ use crate::{
     times::{Times, Timing},
 };
 
-/// Neighbouring small units are taken together until they hold this many transactions: taking one costs a cache line's
-/// way from core to core.
-const TAKEN_MIN: u32 = 16;
+/// Neighbouring small units are taken together until they hold this many transactions, or one in so many of a worker's
+/// share: taking one costs a cache line's way from core to core.
+const TAKEN: usize = 64;
+const TAKEN_SHARE: usize = 64;
 
 /// Of a block, each worker takes one in so many of its share at once.
 const AHEAD_SHARE: usize = 16;
@@ -45,6 +46,15 @@ pub(super) struct Done<'a> {
     pub(super) outcomes: Vec<spare::Ended>,
     /// How long they took.
     pub(super) times: Times,
+}
+
+impl Done<'_> {
+    /// Leaves its memory to another block.
+    pub(super) fn let_go(mut self) {
+        self.overlay.reuse_footprints(self.footprints);
+        spare::put(self.overlay);
+        spare::put_outcomes(self.outcomes);
+    }
 }
 
 /// The same for everybody.
@@ -115,23 +125,25 @@ impl<'a> Work<'a> {
                 break;
             }
             timing.share(taken.len());
-            for number in &taken {
-                if !self.plain {
-                    overlay.begin_footprint();
+            let mut current = 0;
+            let run = AssertUnwindSafe(|| {
+                for number in &taken {
+                    current = *number as usize;
+                    let tx = &self.transactions[current];
+                    if !self.plain {
+                        overlay.begin_footprint();
+                    }
+                    let executed = transact(self.rules, self.env, tx, &mut overlay);
+                    outcomes.push(executed.ok().map(|executed| Ran::new(self, tx, executed)));
+                    if !self.plain {
+                        overlay.end_footprint();
+                    }
+                    timing.end();
                 }
-                let tx = &self.transactions[*number as usize];
-                let run = AssertUnwindSafe(|| transact(self.rules, self.env, tx, &mut overlay));
-                let outcome = catch_unwind(run).map_err(|panic| ExecError::Panicked {
-                    index: self.first + *number as usize,
-                    message: message(&*panic),
-                })?;
-                if !self.plain {
-                    overlay.end_footprint();
-                }
-                transactions.push(*number);
-                outcomes.push(outcome);
-                timing.end();
-            }
+            });
+            catch_unwind(run)
+                .map_err(|panic| ExecError::Panicked { index: self.first + current, message: message(&*panic) })?;
+            transactions.extend_from_slice(&taken);
         }
         let (footprints, presence) = match self.plain {
             true => Default::default(),
@@ -164,7 +176,7 @@ struct Claims {
 
 impl Claims {
     fn open(units: &Units, workers: usize) -> Self {
-        let (bundle, bundles) = bundles(units);
+        let (bundle, bundles) = bundles(units, (units.of.len() / (TAKEN_SHARE * workers)).clamp(1, TAKEN) as u32);
         Self {
             bundle,
             owners: (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect(),
@@ -199,11 +211,11 @@ impl Claims {
     }
 }
 
-/// The bundle of each unit, and how many there are.
-fn bundles(units: &Units) -> (Vec<u32>, u32) {
+/// The bundle of each unit, and how many there are; one holds so many transactions at least.
+fn bundles(units: &Units, least: u32) -> (Vec<u32>, u32) {
     let (mut bundles, mut open, mut size) = (0, None, 0);
     let bundle = units.sizes.iter().map(|length| {
-        if *length >= TAKEN_MIN {
+        if *length >= least {
             bundles += 1;
             return bundles - 1;
         }
@@ -212,7 +224,7 @@ fn bundles(units: &Units) -> (Vec<u32>, u32) {
             bundles - 1
         });
         size += length;
-        if size >= TAKEN_MIN {
+        if size >= least {
             (open, size) = (None, 0);
         }
         bundle

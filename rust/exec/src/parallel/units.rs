@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use state::{Footprints, Place, Touch};
 use types::{Address, B256, Payload, Recovered, TxKind, U256, tx::asset_transfer::AssetMove};
 
-use super::meet::{Sets, Table, WHO_MAX};
+use super::meet::{Named, Sets, Table, WHO_MAX};
 
 /// Call data words that are looked at.
 const ARGUMENTS: usize = 8;
@@ -25,6 +25,9 @@ const SLOTS_MAX: usize = 16;
 
 /// Transactions that a worker looks at together.
 const TOGETHER: usize = 256;
+
+/// Transactions of a block that tell whether it is one chain.
+const SAMPLE: usize = 256;
 
 /// Functions remembered; some thousand contracts make up nearly all of a chain's calls. Full, it begins anew.
 const PATTERNS_MAX: usize = 8_192;
@@ -102,29 +105,67 @@ fn listed(tx: &Recovered) -> impl Iterator<Item = (Address, U256)> {
 }
 
 /// What a block looks like before anything of it ran.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Survey {
-    /// Things that its transactions may name, at most.
-    things: usize,
+    parts: Vec<Part>,
+}
+
+/// The same of some of its transactions.
+#[derive(Debug)]
+struct Part {
     /// Calls to functions of which something is known, and to others.
     known: usize,
     unknown: usize,
     /// See [`is_plain`].
-    pub(super) plain: bool,
+    plain: bool,
+    /// What the transactions name, and which of them does: who names the same thing belongs together.
+    things: Vec<Named>,
+    /// Whom they name as recipients: those belong to whoever names them as senders.
+    recipients: Vec<Named>,
 }
 
 impl Survey {
     /// Whether most of the calls go to functions of which nothing is known.
     pub(super) fn know_little(&self) -> bool {
-        self.unknown > self.known
+        let sum = |calls: fn(&Part) -> usize| self.parts.iter().map(calls).sum::<usize>();
+        sum(|part| part.unknown) > sum(|part| part.known)
     }
 
-    fn and(self, other: Self) -> Self {
-        Self {
-            things: self.things + other.things,
-            known: self.known + other.known,
-            unknown: self.unknown + other.unknown,
-            plain: self.plain && other.plain,
+    /// Whether all of it follows from the transactions themselves, see [`is_plain`].
+    pub(super) fn is_plain(&self) -> bool {
+        self.parts.iter().all(|part| part.plain)
+    }
+
+    /// The units that these many transactions probably make up; all workers that are there look for them. None where
+    /// somebody may be missing from a unit whom a place in common, which could be told, would make a member.
+    pub(super) fn units(&self, transactions: usize) -> Option<Units> {
+        if transactions > WHO_MAX {
+            return None;
+        }
+        let things = self.parts.iter().map(|part| part.things.len()).sum();
+        let (sets, table) = (Sets::new(transactions), Table::new(things));
+        self.parts.par_iter().for_each(|part| part.meet(&sets, &table));
+        self.parts.par_iter().for_each(|part| part.find(&sets, &table));
+        table.is_complete().then(|| Units::new(&sets))
+    }
+}
+
+impl Part {
+    fn meet(&self, sets: &Sets, table: &Table) {
+        table.foresee(&self.things);
+        for thing in &self.things {
+            if let Some(before) = table.meet(*thing) {
+                sets.join(before, thing.who());
+            }
+        }
+    }
+
+    /// After all have met.
+    fn find(&self, sets: &Sets, table: &Table) {
+        for recipient in &self.recipients {
+            if let Some(sender) = table.find(*recipient) {
+                sets.join(sender, recipient.who());
+            }
         }
     }
 }
@@ -132,24 +173,77 @@ impl Survey {
 impl Hints {
     /// Looks the transactions through, on all workers that are there.
     pub(super) fn survey(&self, transactions: &[Recovered], beneficiary: &Address) -> Survey {
-        let shares = transactions.par_chunks(TOGETHER).map(|transactions| {
-            let mut survey = Survey { plain: true, ..Survey::default() };
-            let mut last = (Selector::default(), false);
-            for tx in transactions {
-                survey.things += 1 + payload_moves(tx).len() * 2;
-                survey.plain &= is_plain(tx, beneficiary);
-                survey.things += listed(tx).count();
-                let Some((_, selector)) = function(tx) else { continue };
-                if selector != last.0 {
-                    last = (selector, self.alike.contains_key(&selector));
-                }
-                survey.things += 2 + (tx.transaction.input().len() / 32).min(ARGUMENTS);
-                survey.known += usize::from(last.1);
-                survey.unknown += usize::from(!last.1);
+        let parts = transactions.par_chunks(TOGETHER).enumerate();
+        let part = |(index, part): (usize, &[Recovered])| self.part((index * TOGETHER) as u32, part, beneficiary);
+        Survey { parts: parts.map(part).collect() }
+    }
+
+    /// Whether so much of a block hangs together that it is not worth a closer look: if `bound` times as fast is more
+    /// than it can become, going by a sample. Not where anything is new.
+    pub(super) fn is_chain(&self, transactions: &[Recovered], bound: f64) -> bool {
+        let sample = transactions.iter().step_by(transactions.len().div_ceil(SAMPLE).max(1));
+        let count = sample.len();
+        let part = self.part(0, sample, &Address::ZERO);
+        let (sets, table) = (Sets::new(count), Table::new(part.things.len()));
+        part.meet(&sets, &table);
+        part.find(&sets, &table);
+        let mut sizes = vec![0_u32; count];
+        (0..count as u32).for_each(|index| sizes[sets.root(index) as usize] += 1);
+        let largest = sizes.into_iter().max().unwrap_or(0);
+        part.unknown == 0 && f64::from(largest) * bound > count as f64
+    }
+
+    /// What these transactions name, whose numbers begin with `first`.
+    fn part<'t>(
+        &self,
+        first: u32,
+        transactions: impl IntoIterator<Item = &'t Recovered>,
+        beneficiary: &Address,
+    ) -> Part {
+        let mut part = Part {
+            known: 0,
+            unknown: 0,
+            plain: true,
+            things: Vec::with_capacity(2 * TOGETHER),
+            recipients: Vec::with_capacity(TOGETHER),
+        };
+        let mut last: Option<(Function, [Pattern; 2], bool)> = None;
+        for (index, tx) in (first..).zip(transactions) {
+            let mut join = |thing: u64| part.things.push(Named::new(thing, index));
+            join(key(&tx.sender, None));
+            part.plain &= is_plain(tx, beneficiary);
+            if let TxKind::Call(to) = tx.transaction.to() {
+                part.recipients.push(Named::new(key(&to, None), index));
             }
-            survey
-        });
-        shares.reduce(|| Survey { plain: true, ..Survey::default() }, Survey::and)
+            for step in payload_moves(tx) {
+                join(asset_key(&step.asset, &tx.sender));
+                join(asset_key(&step.asset, &step.recipient));
+            }
+            let Some(function) = function(tx) else { continue };
+            if last.as_ref().is_none_or(|last| last.0 != function) {
+                let own = self.patterns.get(&function).copied().unwrap_or_default();
+                let alike = self.alike.get(&function.1).copied();
+                last = Some((function, [own, alike.unwrap_or_default()], alike.is_some()));
+            }
+            let (_, [own, alike], is_known) = last.as_ref().expect("it was looked up");
+            part.known += usize::from(*is_known);
+            part.unknown += usize::from(!is_known);
+            let contract = &function.0;
+            let joins = |feature| own.joins(feature).or_else(|| alike.joins(feature)).unwrap_or(feature != CONTRACT);
+            if joins(CONTRACT) {
+                join(key(contract, Some(contract)));
+            }
+            join(key(contract, Some(&tx.sender)));
+            for (position, argument) in arguments(tx) {
+                if joins(position) {
+                    join(key(contract, Some(&argument)));
+                }
+            }
+            if joins(LISTED) {
+                listed(tx).for_each(|(account, slot)| join(slot_key(&account, &slot)));
+            }
+        }
+        part
     }
 
     /// Learns from transactions that ran one after the other.
@@ -171,14 +265,14 @@ impl Hints {
         }
         clashes.sort_unstable();
         let ran = transactions.iter().take(footprints.len());
-        self.learn_from(ran, |one, two| clashes.binary_search(&(one, two)).is_ok());
+        self.learn_from(ran, |one, two| Some(clashes.binary_search(&(one, two)).is_ok()));
     }
 
-    /// Learns from which of these transactions clashed with which later one.
+    /// Learns from which of these transactions clashed with which later one, as far as that is known.
     pub(super) fn learn_from<'t>(
         &mut self,
         transactions: impl Iterator<Item = &'t Recovered>,
-        clash: impl Fn(usize, usize) -> bool,
+        clash: impl Fn(usize, usize) -> Option<bool>,
     ) {
         if self.patterns.len() > PATTERNS_MAX {
             *self = Self::default();
@@ -192,16 +286,15 @@ impl Hints {
             let pattern = self.patterns.entry(function).or_default();
             let mut explained = false;
             for place in listed(tx) {
-                if let Some(before) = listing.insert(place, index) {
-                    let clashed = clash(before, index);
+                if let Some(clashed) = listing.insert(place, index).and_then(|before| clash(before, index)) {
                     explained |= clashed;
                     pattern.learn(LISTED, clashed);
                     alike.learn(LISTED, clashed);
                 }
             }
             for (position, argument) in arguments(tx) {
-                if let Some(before) = sharing.insert((function.0, position, argument), index) {
-                    let clashed = clash(before, index);
+                let before = sharing.insert((function.0, position, argument), index);
+                if let Some(clashed) = before.and_then(|before| clash(before, index)) {
                     explained |= clashed;
                     pattern.learn(position, clashed);
                     alike.learn(position, clashed);
@@ -210,72 +303,12 @@ impl Hints {
             if let Some((before, sender)) = calling.insert(function.0, (index, tx.sender))
                 && !explained
                 && sender != tx.sender
+                && let Some(clashed) = clash(before, index)
             {
-                let clashed = clash(before, index);
                 pattern.learn(CONTRACT, clashed);
                 alike.learn(CONTRACT, clashed);
             }
         }
-    }
-
-    /// The units that these transactions probably make up; all workers that are there look for them. None where
-    /// somebody may be missing from a unit whom a place in common, which could be told, would make a member.
-    pub(super) fn units(&self, transactions: &[Recovered], survey: &Survey) -> Option<Units> {
-        if transactions.len() > WHO_MAX {
-            return None;
-        }
-        let (sets, table) = (Sets::new(transactions.len()), Table::new(survey.things));
-        let shares = || (0..).step_by(TOGETHER).zip(transactions.chunks(TOGETHER)).collect::<Vec<(u32, _)>>();
-        shares().into_par_iter().for_each(|(first, transactions)| {
-            let mut known: (Function, [Pattern; 2]) = Default::default();
-            let mut things = Vec::with_capacity(4 * TOGETHER);
-            for (index, tx) in (first..).zip(transactions) {
-                let mut join = |thing: u64| things.push((thing, index));
-                join(key(&tx.sender, None));
-                for step in payload_moves(tx) {
-                    join(asset_key(&step.asset, &tx.sender));
-                    join(asset_key(&step.asset, &step.recipient));
-                }
-                let Some(function) = function(tx) else { continue };
-                if known.0 != function {
-                    let own = self.patterns.get(&function).copied().unwrap_or_default();
-                    let alike = self.alike.get(&function.1).copied().unwrap_or_default();
-                    known = (function, [own, alike]);
-                }
-                let (contract, [own, alike]) = (&function.0, &known.1);
-                let joins =
-                    |feature| own.joins(feature).or_else(|| alike.joins(feature)).unwrap_or(feature != CONTRACT);
-                if joins(CONTRACT) {
-                    join(key(contract, Some(contract)));
-                }
-                join(key(contract, Some(&tx.sender)));
-                for (position, argument) in arguments(tx) {
-                    if joins(position) {
-                        join(key(contract, Some(&argument)));
-                    }
-                }
-                if joins(LISTED) {
-                    listed(tx).for_each(|(account, slot)| join(slot_key(&account, &slot)));
-                }
-            }
-            table.foresee(&things);
-            for (thing, index) in things {
-                if let Some(before) = table.meet(thing, index) {
-                    sets.join(before, index);
-                }
-            }
-        });
-        // Whoever is paid before it pays itself.
-        shares().into_par_iter().for_each(|(first, transactions)| {
-            for (index, tx) in (first..).zip(transactions) {
-                if let TxKind::Call(to) = tx.transaction.to()
-                    && let Some(sender) = table.find(key(&to, None))
-                {
-                    sets.join(sender, index);
-                }
-            }
-        });
-        table.is_complete().then(|| Units::new(&sets))
     }
 }
 

@@ -50,13 +50,9 @@ impl Overlay<'_> {
 
     /// What has changed, put in order: the first part of a diff, which needs nobody else's.
     pub fn in_order(&self) -> InOrder {
-        let changed = |index: &&u32| {
-            let entry = &self.accounts[**index as usize];
-            entry.initial != entry.current || self.own_slots(**index).any(|slot| self.slots[slot as usize].is_changed())
-        };
         let address = |index: u32| self.accounts[index as usize].address;
         let accounts = ranked(
-            self.changed.iter().filter(changed).copied(),
+            self.really_changed(),
             |index| u128::from_be_bytes(*address(index).first_chunk().expect("twenty bytes")),
             address,
         );
@@ -66,6 +62,29 @@ impl Overlay<'_> {
             many.map(|account| (account, slots_in_order(&self.accounts, &self.slots, account))).collect();
         slots.sort_unstable_by_key(|(account, _)| *account);
         InOrder { accounts, slots }
+    }
+
+    /// What is left of the order after [`Overlay::retract`]: places leave it, and hardly ever does one join.
+    pub fn still_in_order(&self, mut order: InOrder) -> InOrder {
+        order.accounts.retain(|rank| self.is_changed(*rank as u32));
+        if order.accounts.len() != self.really_changed().count() {
+            return self.in_order();
+        }
+        order.slots.retain(|(account, _)| self.is_changed(*account));
+        order
+            .slots
+            .iter_mut()
+            .for_each(|(_, slots)| slots.retain(|rank| self.slots[*rank as u32 as usize].is_changed()));
+        order
+    }
+
+    fn really_changed(&self) -> impl Iterator<Item = u32> {
+        self.changed.iter().copied().filter(|account| self.is_changed(*account))
+    }
+
+    fn is_changed(&self, account: u32) -> bool {
+        let entry = &self.accounts[account as usize];
+        entry.initial != entry.current || self.own_slots(account).any(|slot| self.slots[slot as usize].is_changed())
     }
 
     /// The same, to be copied with others'.

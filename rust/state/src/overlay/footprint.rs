@@ -98,8 +98,14 @@ pub struct Footprint {
     pub place: Place,
     /// What was done there.
     pub touch: Touch,
-    /// By how much its balance grew, where nobody looked at it.
-    pub credit: U256,
+}
+
+/// By how much a transaction let a balance grow, where it did not look at it.
+#[derive(Clone, Copy, Debug)]
+struct Credit {
+    /// Whose, as the number of its entry among all footprints.
+    entry: u32,
+    by: U256,
 }
 
 /// The footprints of an overlay's transactions, by their number: 0 is the first that was begun.
@@ -109,6 +115,8 @@ pub struct Footprints {
     entries: Vec<Footprint>,
     /// Where each transaction's entries begin.
     starts: Vec<u32>,
+    /// Of all transactions, ascending by entry. They are few, and most entries without them a fifth as long.
+    credits: Vec<Credit>,
     /// All that was done with each account and slot.
     accounts: Vec<Touch>,
     slots: Vec<Touch>,
@@ -133,6 +141,7 @@ impl Footprints {
     fn clear(&mut self) {
         self.entries.clear();
         self.starts.clear();
+        self.credits.clear();
         self.accounts.clear();
         self.slots.clear();
     }
@@ -151,12 +160,47 @@ impl Footprints {
         touches.get(index as usize).copied().unwrap_or_default()
     }
 
+    /// How many places they may be of, for lists by a place's number.
+    pub fn places(&self) -> usize {
+        self.accounts.len() + self.slots.len()
+    }
+
+    /// The place's number; None where nobody ever touched it.
+    pub fn number(&self, place: Place) -> Option<usize> {
+        let (first, places, index) = match place {
+            Place::Account(account) => (0, self.accounts.len(), account.0 as usize),
+            Place::Slot(slot) => (self.accounts.len(), self.slots.len(), slot.0 as usize),
+        };
+        (index < places).then_some(first + index)
+    }
+
     fn add(&mut self, place: Place, touch: Touch) {
         let all = match place {
             Place::Account(account) => at(&mut self.accounts, account.0),
             Place::Slot(slot) => at(&mut self.slots, slot.0),
         };
         *all = all.and(touch);
+    }
+
+    /// Forgets what the marked transactions touched.
+    fn forget(&mut self, marks: &[bool]) {
+        let (mut starts, mut length) = (Vec::with_capacity(self.starts.len()), 0);
+        let mut credits = std::mem::take(&mut self.credits).into_iter().peekable();
+        for (transaction, goes) in marks.iter().enumerate() {
+            let range = self.range(transaction);
+            while let Some(credit) = credits.next_if(|credit| (credit.entry as usize) < range.end) {
+                if !goes {
+                    self.credits.push(Credit { entry: credit.entry - (range.start - length) as u32, ..credit });
+                }
+            }
+            if !goes {
+                starts.push(length as u32);
+                self.entries.copy_within(range.clone(), length);
+                length += range.len();
+            }
+        }
+        self.entries.truncate(length);
+        self.starts = starts;
     }
 }
 
@@ -190,13 +234,19 @@ impl Tracker {
             Place::Account(account) => at(&mut self.accounts, account.0),
             Place::Slot(slot) => at(&mut self.slots, slot.0),
         };
-        if mark.transaction == transaction {
-            let entry = &mut entries[mark.entry as usize];
-            entry.touch = entry.touch.and(touch);
+        let before = if mark.transaction == transaction {
+            let all = &mut entries[mark.entry as usize].touch;
+            let before = *all;
+            *all = before.and(touch);
+            before
         } else {
             *mark = Mark { transaction, entry: entries.len() as u32 };
+            entries.push(Footprint { place, touch });
+            Touch::default()
+        };
+        if touch.has(Touch::CREDIT) && !before.has(Touch::CREDIT) {
             // For now the balance as it was; by how much it grew is known at the end.
-            entries.push(Footprint { place, touch, credit: balance() });
+            self.footprints.credits.push(Credit { entry: mark.entry, by: balance() });
         }
     }
 }
@@ -346,11 +396,15 @@ impl Overlay<'_> {
         let footprints = &mut self.tracker.as_mut().expect("footprints are kept").get_mut().footprints;
         let start = *footprints.starts.last().expect("a footprint was begun") as usize;
         for index in start..footprints.entries.len() {
-            let Footprint { place, touch, credit: before } = footprints.entries[index];
+            let Footprint { place, touch } = footprints.entries[index];
             footprints.add(place, touch);
-            footprints.entries[index].credit = match place {
+        }
+        let Footprints { entries, credits, .. } = footprints;
+        for credit in credits.iter_mut().rev().take_while(|credit| credit.entry as usize >= start) {
+            let Footprint { place, touch } = entries[credit.entry as usize];
+            credit.by = match place {
                 Place::Account(account) if touch.is_credit() => {
-                    self.accounts[account.0 as usize].current.balance.wrapping_sub(before)
+                    self.accounts[account.0 as usize].current.balance.wrapping_sub(credit.by)
                 }
                 _ => U256::ZERO,
             };
@@ -369,7 +423,7 @@ impl Overlay<'_> {
 
     /// Takes back footprints that nobody needs any more: the next ones use their memory.
     pub fn reuse_footprints(&mut self, mut footprints: Footprints) {
-        if let Some(idle) = &mut self.idle {
+        if let Some(idle) = self.idle.as_mut().filter(|_| !footprints.is_empty()) {
             footprints.clear();
             idle.get_mut().footprints = footprints;
         }
@@ -406,7 +460,7 @@ impl Overlay<'_> {
         let mut reset = vec![false; self.accounts.len()];
         let marked = |mark: bool| (0..undone.len()).filter(move |transaction| undone[*transaction] == mark);
         for transaction in marked(true) {
-            for Footprint { place, touch, .. } in footprints.of(transaction) {
+            for Footprint { place, touch } in footprints.of(transaction) {
                 match place {
                     Place::Account(account) if touch.is_write() => reset[account.0 as usize] = true,
                     Place::Account(_) => {}
@@ -420,20 +474,26 @@ impl Overlay<'_> {
         for (entry, _) in self.accounts.iter_mut().zip(&reset).filter(|(_, reset)| **reset) {
             entry.current = entry.initial;
         }
+        let mut first = 0;
         for (transaction, undone) in undone.iter().copied().enumerate() {
-            for index in footprints.range(transaction) {
-                let Footprint { place, touch, credit } = footprints.entries[index];
-                if !undone {
+            let range = footprints.range(transaction);
+            if !undone {
+                for index in range.clone() {
+                    let Footprint { place, touch } = footprints.entries[index];
                     footprints.add(place, touch);
                 }
-                let Place::Account(account) = place else { continue };
-                let entry = &mut self.accounts[account.0 as usize];
+            }
+            let credits = &footprints.credits[first..];
+            let credits = &credits[..credits.partition_point(|credit| (credit.entry as usize) < range.end)];
+            first += credits.len();
+            for Credit { entry, by } in credits {
+                let Place::Account(account) = footprints.entries[*entry as usize].place else { continue };
                 // What was reset lost the others' credits, too; what was not still has those that go.
-                if credit.is_zero() || reset[account.0 as usize] == undone {
+                if by.is_zero() || reset[account.0 as usize] == undone {
                     continue;
                 }
-                let balance = &mut entry.current.sprung_up().balance;
-                *balance = if undone { balance.wrapping_sub(credit) } else { balance.wrapping_add(credit) };
+                let balance = &mut self.accounts[account.0 as usize].current.sprung_up().balance;
+                *balance = if undone { balance.wrapping_sub(*by) } else { balance.wrapping_add(*by) };
             }
         }
         for entry in self.accounts.iter_mut().filter(|entry| !entry.initial.exists()) {
@@ -442,6 +502,7 @@ impl Overlay<'_> {
                 entry.current = Held::NOTHING;
             }
         }
+        footprints.forget(undone);
     }
 
     fn held(&self, id: AccountId) -> U256 {
