@@ -163,6 +163,8 @@ pub struct Changes<'o> {
 struct Changed {
     overlay: u32,
     account: u32,
+    /// Whether other overlays changed it, too.
+    is_followed: bool,
 }
 
 /// Who does the same with every item of a list.
@@ -252,10 +254,11 @@ impl StateDiff {
         let account = |changed: &Changed| {
             let own = |changed: &Changed| all[changed.overlay as usize].account(changed.account);
             let address = *all[changed.overlay as usize].address(changed.account);
-            match followers.get(&(changed.overlay, changed.account)) {
-                None => (address, own(changed)),
-                Some(others) => (address, others.iter().fold(own(changed), |sum, other| sum.beside(own(other)))),
+            if !changed.is_followed {
+                return (address, own(changed));
             }
+            let others = &followers[&(changed.overlay, changed.account)];
+            (address, others.iter().fold(own(changed), |sum, other| sum.beside(own(other))))
         };
         let mut accounts = each.each(&firsts, account);
         for address in with_many_slots(all) {
@@ -324,7 +327,7 @@ type Followers = HashMap<(u32, u32), Vec<Changed>>;
 /// The share's accounts, ascending by address; where several overlays changed one, it stands for the first, and the
 /// others follow that one.
 fn in_line(all: &[Changes<'_>], share: &Share<'_>) -> (Vec<Changed>, Followers) {
-    let changed = |overlay: u32, rank: &u128| Changed { overlay, account: *rank as u32 };
+    let changed = |overlay: u32, rank: &u128| Changed { overlay, account: *rank as u32, is_followed: false };
     if let [alone] = share[..] {
         return (alone.iter().map(|rank| changed(0, rank)).collect(), HashMap::default());
     }
@@ -332,16 +335,20 @@ fn in_line(all: &[Changes<'_>], share: &Share<'_>) -> (Vec<Changed>, Followers) 
     let mut followers = Followers::default();
     let mut rest = share.clone();
     let address = |changed: &Changed| all[changed.overlay as usize].address(changed.account);
+    // Addresses are looked at only where ranks begin alike: they lie all over the memory, mostly another core's.
+    let mut last_rank = 0;
     loop {
         let heads =
             (0..).zip(&rest).filter_map(|(overlay, order)| order.first().map(|rank| (*rank, changed(overlay, rank))));
         let least =
             heads.min_by(|(one, first), (two, second)| by_rank((*one, || address(first)), (*two, || address(second))));
-        let Some((_, changed)) = least else { return (firsts, followers) };
+        let Some((rank, changed)) = least else { return (firsts, followers) };
+        let is_alike = std::mem::replace(&mut last_rank, rank) >> 32 == rank >> 32;
         let order = &mut rest[changed.overlay as usize];
         *order = &order[1..];
-        match firsts.last() {
-            Some(last) if address(last) == address(&changed) => {
+        match firsts.last_mut() {
+            Some(last) if is_alike && address(last) == address(&changed) => {
+                last.is_followed = true;
                 followers.entry((last.overlay, last.account)).or_default().push(changed);
             }
             _ => firsts.push(changed),
