@@ -77,11 +77,11 @@ pub(crate) struct Timing {
 impl Timing {
     /// By no clock: nothing is measured.
     pub(crate) fn none() -> Self {
-        Self { clock: None, begun: Duration::ZERO, share: Duration::ZERO, times: Times::default() }
+        Self::by(None)
     }
 
-    pub(crate) fn by(clock: fn() -> Duration) -> Self {
-        Self { clock: Some(clock), ..Self::none() }
+    pub(crate) fn by(clock: Option<fn() -> Duration>) -> Self {
+        Self { clock, begun: Duration::ZERO, share: Duration::ZERO, times: Times::default() }
     }
 
     fn elapsed(&mut self) -> Option<Duration> {
@@ -140,7 +140,7 @@ mod tests {
             static NOW: Cell<u64> = const { Cell::new(0) };
         }
         let pass = |micros: u64| NOW.set(NOW.get() + micros);
-        let mut timing = Timing::by(|| Duration::from_micros(NOW.get()));
+        let mut timing = Timing::by(Some(|| Duration::from_micros(NOW.get())));
         timing.begin();
         pass(20);
         timing.share(2);

@@ -137,7 +137,7 @@ fn parallel(case: &Case, executor: &Executor) -> (BlockOutcome, Report) {
 
 /// What an executor that knows the chain's contracts makes of a block.
 fn learned(case: &Case, mode: Parallel, threads: usize) -> Executor {
-    let executor = Executor::new(mode, Some(threads)).timed_by(clock);
+    let executor = Executor::new(mode, Some(threads)).timed_by(clock).timed_roughly();
     parallel(case, &executor);
     executor
 }

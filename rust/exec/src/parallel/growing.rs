@@ -58,7 +58,7 @@ impl<'a> Growing<'a> {
             false => block.builder()?,
         };
         let mut report = Report::new(transactions.len());
-        let mut timing = Timing::by(self.executor.clock);
+        let mut timing = Timing::by(self.executor.fine_clock());
         let part = match self.executor.crew(&block) {
             Some(crew) => match crew.lead(|| self.executor.led(&crew, builder, &block, &mut report))? {
                 Led::Done(part) => part,

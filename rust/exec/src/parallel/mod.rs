@@ -82,6 +82,8 @@ pub struct Executor {
     threads: usize,
     verify: bool,
     clock: fn() -> Duration,
+    /// See [`Executor::timed_roughly`].
+    times_each: bool,
     totals: Mutex<Totals>,
     hints: Mutex<Arc<Hints>>,
     patience: Mutex<Patience>,
@@ -106,6 +108,7 @@ impl Executor {
             threads: threads.max(1),
             verify: false,
             clock: || Duration::ZERO,
+            times_each: false,
             totals: Mutex::default(),
             hints: Mutex::default(),
             patience: Mutex::default(),
@@ -123,7 +126,18 @@ impl Executor {
     /// What time it is, from any point on: for reports, nothing is decided by it.
     #[must_use]
     pub fn timed_by(self, clock: fn() -> Duration) -> Self {
-        Self { clock, ..self }
+        Self { clock, times_each: true, ..self }
+    }
+
+    /// Only blocks and their stages are timed, not each transaction: a look at the clock is a tenth of a transfer.
+    #[must_use]
+    pub fn timed_roughly(self) -> Self {
+        Self { times_each: false, ..self }
+    }
+
+    /// The clock for each transaction.
+    fn fine_clock(&self) -> Option<fn() -> Duration> {
+        self.times_each.then_some(self.clock)
     }
 
     /// Nobody guesses: each transaction falls to some worker, the same one for the same seed. For tests of what comes
@@ -142,7 +156,12 @@ impl Executor {
     /// Another one with the same clock, which knows what this one has learned about contracts so far.
     #[must_use]
     pub fn beside(&self, parallel: Parallel, threads: Option<usize>) -> Self {
-        Self { hints: Mutex::new(self.hints()), clock: self.clock, ..Self::new(parallel, threads) }
+        Self {
+            hints: Mutex::new(self.hints()),
+            clock: self.clock,
+            times_each: self.times_each,
+            ..Self::new(parallel, threads)
+        }
     }
 
     /// One transaction after the other: the meaning of all others.
@@ -201,7 +220,7 @@ impl Executor {
         let Block { rules, env, transactions, withdrawals, view, .. } = *block;
         let mut report = Report::new(transactions.len());
         let Some(crew) = self.crew(block) else {
-            let mut timing = Timing::by(self.clock);
+            let mut timing = Timing::by(self.fine_clock());
             let outcome = block.execute_timed(&mut timing)?;
             report.times = timing.times;
             return Ok((outcome, report));
@@ -226,7 +245,7 @@ impl Executor {
             Led::Left(mut builder) => {
                 let rest = &transactions[builder.outcome.receipts.len()..];
                 builder.reserve(rest.len());
-                let mut timing = Timing::by(self.clock);
+                let mut timing = Timing::by(self.fine_clock());
                 builder.push_all(rest, &mut timing)?;
                 report.times.add(&timing.times);
                 Ok((builder.finish(withdrawals)?, report))
@@ -334,7 +353,7 @@ impl Executor {
             env: builder.env,
             view: &view,
             transactions: &block.transactions[first..],
-            clock: self.clock,
+            clock: self.fine_clock(),
             first,
             shuffle: self.shuffle,
             plain: !footprints && pays_somebody(builder.env, &view)?,

@@ -64,7 +64,8 @@ pub(super) struct Work<'a> {
     pub(super) env: &'a BlockEnv,
     pub(super) view: &'a dyn View,
     pub(super) transactions: &'a [Recovered],
-    pub(super) clock: fn() -> Duration,
+    /// For each transaction, where wanted.
+    pub(super) clock: Option<fn() -> Duration>,
     /// Number of the first one in the block, for errors.
     pub(super) first: usize,
     /// Deals the units out beforehand.
