@@ -101,9 +101,12 @@ class Desk:
         return Signal(**{**values, **changes})
 
     @asynccontextmanager
-    async def running(self, settings: OrderSettings | None = None, **more: Any) -> AsyncIterator[OrderEngine]:
+    async def running(
+        self, settings: OrderSettings | None = None, *, keys: Sequence[Key] | None = None, **more: Any
+    ) -> AsyncIterator[OrderEngine]:
         """An engine that runs while the block lasts; what it reports is kept."""
-        engine = OrderEngine(settings or self.settings(), dev_keys()[1 : 1 + SENDERS], identity=IDENTITY, **more)
+        senders = dev_keys()[1 : 1 + SENDERS] if keys is None else keys
+        engine = OrderEngine(settings or self.settings(), senders, identity=IDENTITY, **more)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             nursery.start_soon(self._collect, engine)

@@ -78,6 +78,7 @@ def _run(settings: OrderSettings, options: argparse.Namespace) -> int:
     from ..orders.keys import auth_keys, relay_identity, sender_keys
     from ..orders.monitor import Alert
     from ..orders.settings import load
+    from ..orders.signers import outside_signers
     from . import orders_run
 
     def alert(one: Alert) -> None:
@@ -87,7 +88,8 @@ def _run(settings: OrderSettings, options: argparse.Namespace) -> int:
     keys, identity = sender_keys(settings), relay_identity(settings)
     shown = orders_run.Shown(json=options.json, results=options.results)
     read = partial(load, options.config, environ=os.environ)
-    trio.run(orders_run.run, settings, keys, identity, auth_keys(settings), alert, shown, read)
+    signers = outside_signers(settings)
+    trio.run(orders_run.run, settings, keys, signers, identity, auth_keys(settings), alert, shown, read)
     return DONE
 
 
@@ -197,9 +199,9 @@ def _verify(settings: OrderSettings, options: argparse.Namespace) -> int:
 def _security(settings: OrderSettings, options: argparse.Namespace) -> int:
     import trio
 
-    from ..orders.security import findings, on_chain
+    from ..orders.security import at_signers, findings, on_chain
 
-    found = [*findings(settings), trio.run(on_chain, settings)]
+    found = [*findings(settings), trio.run(at_signers, settings), trio.run(on_chain, settings)]
     for one in found:
         print(
             json.dumps(asdict(one)) if options.json else f"{'ok  ' if one.holds else 'FAIL'}  {one.name:<12}{one.text}"

@@ -17,6 +17,7 @@ from ..errors import ExeclayerError
 from ..orders import AuthKey, OrderEngine, OrderSettings, Report
 from ..orders.monitor import Alert
 from ..orders.process import return_large_blocks
+from ..orders.signers import OutsideSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Shown:
 async def run(
     settings: OrderSettings,
     keys: list[_core.Key],
+    signers: Sequence[OutsideSigner],
     identity: _core.Key | None,
     auth_keys: Sequence[AuthKey],
     on_alert: Callable[[Alert], None],
@@ -38,7 +40,7 @@ async def run(
 ) -> None:
     """Runs until SIGINT or SIGTERM. ``read`` gives the settings as they are on disk now."""
     return_large_blocks()
-    engine = OrderEngine(settings, keys, identity=identity, auth_keys=auth_keys, on_alert=on_alert)
+    engine = OrderEngine(settings, keys, signers=signers, identity=identity, auth_keys=auth_keys, on_alert=on_alert)
     async with trio.open_nursery() as nursery:
         # From here on: a signal may come while the engine is still starting.
         await nursery.start(_end_on_signal, engine, nursery.cancel_scope)

@@ -43,6 +43,7 @@ from .reports import FAILURES, Report, report
 from .results import Results
 from .rules import Rounds, read_rules
 from .settings import OrderSettings
+from .signers import OutsideSigner, Signers
 from .simulation import StateSync
 from .watch import Watch
 from .wire import AuthKey, Header, Signal
@@ -69,6 +70,7 @@ class OrderEngine:
         settings: OrderSettings,
         keys: Sequence[_core.Key],
         *,
+        signers: Sequence[OutsideSigner] = (),
         identity: _core.Key | None = None,
         auth_keys: Sequence[AuthKey] = (),
         connect: Connector = connect,
@@ -76,7 +78,8 @@ class OrderEngine:
         clock: Callable[[], Clock] = clock,
     ) -> None:
         self.settings = settings
-        self.senders = [key.address for key in keys]
+        self._outside = [signer.sender for signer in signers]
+        self.senders = [*(key.address for key in keys), *self._outside]
         self.monitor = Monitor()
         self.is_ready = False
         self.addresses: list[str] = []
@@ -97,6 +100,7 @@ class OrderEngine:
         self._sync = StateSync(
             self._endpoints.failover, lambda: self.core, lambda: self._more.set(), slot_seconds=slot_seconds
         )
+        self._signers = Signers(signers, self._signed)
         self._more = trio.Event()
         self.results = Results(self._read_results, self._delivered)
         self.intake = Intake(self, clock)
@@ -117,6 +121,7 @@ class OrderEngine:
             "want_account": lambda sender: self._watch.ask(self._watch.account, sender),
             "want_state": lambda *missing: self._watch.ask(self._sync.fetch, *missing),
             "want_lookup": lambda *slot: self._watch.ask(self._watch.lookup, *slot),
+            "want_signature": self._signers.ask,
             "want_reason": lambda order, block: self._watch.ask(self._watch.reason, order, block),
             "want_presence": lambda order, hashes: self._watch.ask(self._watch.presence, order, hashes),
         }
@@ -136,6 +141,7 @@ class OrderEngine:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._wait_broken)
                 await nursery.start(self._endpoints.run)
+                await nursery.start(self._signers.run)
                 await self._check_chain()
                 await nursery.start(self._watch.run)
                 if not self.core.is_new:
@@ -224,6 +230,8 @@ class OrderEngine:
             contract=settings.contract,
             recipient=settings.recipient,
             keys=self._keys,
+            outside=self._outside,
+            segment=settings.journal.segment,
             endpoints=self._endpoints.rows,
             **settings.core_terms(),
             allowed=list(settings.allowed),
@@ -421,6 +429,10 @@ class OrderEngine:
     def reverted(self, order: int, data: bytes, approximate: bool) -> None:
         """What a transaction reverted with; approximate where nobody knows what stood before it in its block."""
         self._step(self.core.reverted, order, data, approximate)
+
+    def _signed(self, request: int, compact: bytes | None, why: str, refused: bool) -> None:
+        if self._core_or_none is not None:
+            self._step(self.core.signature, request, compact, why, refused)
 
     # ---- what people say --------------------------------------------------------------------------------------------
 

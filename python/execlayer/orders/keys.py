@@ -1,15 +1,17 @@
-"""Senders' keys from where they lie: keystores (version 3), and on development chains plain files.
+"""Senders' keys from where they lie: keystores (version 3), and on development chains plain files. Those that stay
+elsewhere are asked by :mod:`.signers`.
 
 A plain key on a chain where money is real is refused: whoever reads the disk would own it.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .. import _core
 from ..errors import ExeclayerError, KeystoreError, KeystoreLocked
-from .settings import DEVELOPMENT_CHAINS, OrderSettings
+from .settings import DEVELOPMENT_CHAINS, ModuleKey, OrderSettings
 from .wire import AuthKey
 
 SECRET_BYTES_MIN = 16
@@ -35,12 +37,23 @@ def _text(path: Path) -> str:
 
 
 def sender_keys(settings: OrderSettings) -> list[_core.Key]:
-    """The keys of all senders. *Errors*: :class:`KeyUnreadable`."""
+    """The keys of all senders whose keys can be read. *Errors*: :class:`KeyUnreadable`."""
     senders = settings.senders
     if not senders.keys:
-        raise KeyUnreadable("setting senders.keys names no file", path="", reason="no file is named")
+        raise KeyUnreadable("setting senders.keys names no key", path="", reason="no key is named")
     password = _text(senders.password_file) if senders.password_file is not None else None
-    return [read_key(path, chain_id=settings.chain_id, password=password) for path in senders.keys]
+    return [read_key(path, chain_id=settings.chain_id, password=password) for path in senders.files]
+
+
+def pin(key: ModuleKey) -> str:
+    """What opens a module. *Errors*: :class:`KeyUnreadable`."""
+    if key.pin_file is not None:
+        return _text(key.pin_file)
+    try:
+        return os.environ[str(key.pin_variable)]
+    except KeyError:
+        path = Path(f"${key.pin_variable}")
+        raise _unreadable(path, "there is no such variable in the environment") from None
 
 
 def relay_identity(settings: OrderSettings) -> _core.Key | None:

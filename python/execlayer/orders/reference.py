@@ -23,8 +23,12 @@ HEAD = """# Settings of an order engine
 Of its one TOML file; [operators.md](operators.md) tells how to use it. Times are written with their unit, relative
 paths are seen from the file's folder. `make docs` writes this page.
 """
-ENDPOINT = "A node, a relay, a webhook"
-"""A table that stands in several places."""
+TABLES: dict[str, type[Settings]] = {
+    "A sender's key at a signer": settings.RemoteKey,
+    "A sender's key in a module of hardware": settings.ModuleKey,
+    "A node, a relay, a signer, a webhook": endpoint.Endpoint,
+}
+"""Tables that stand in several places."""
 
 MODULES: tuple[ModuleType, ...] = (settings, endpoint, failover, heads)
 
@@ -86,12 +90,13 @@ def _default(value: Any, metadata: list[Any]) -> str:
 
 def page() -> str:
     """The whole of it."""
-    lines, table = [HEAD.rstrip()], None
-    for where, name, default, text in [*rows(settings.OrderSettings), *rows(endpoint.Endpoint, ENDPOINT)]:
-        if where != table:
-            title = where if where in ("", ENDPOINT) else f"`[{where}]`"
+    lines, last = [HEAD.rstrip()], None
+    several = [row for title, table in TABLES.items() for row in rows(table, title)]
+    for where, name, default, text in [*rows(settings.OrderSettings), *several]:
+        if where != last:
+            title = where if where in ("", *TABLES) else f"`[{where}]`"
             lines += [f"\n## {title or 'Without a table'}\n", "| key | default | |", "|---|---|---|"]
-            table = where
+            last = where
         shown = text.replace("``", "`").replace("|", "\\|")
         lines.append(f"| `{name}` | {default} | {shown} |")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
 """What makes an engine safe to run with money, looked at one by one: each finding says whether it holds, and why.
 
-Settings, files and this installation are looked at here; what the chain says, in :func:`on_chain`.
+Settings, files and this installation are looked at here; what the chain says, in :func:`on_chain`, and whether signers
+outside sign, in :func:`at_signers`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +25,8 @@ from ..upstream import Client, Endpoint, UpstreamError
 from ..upstream.messages import Malformed, parse
 from .keys import auth_keys, relay_identity, sender_keys
 from .rules import read_rules
-from .settings import DEVELOPMENT_CHAINS, Limits, OrderSettings
+from .settings import DEVELOPMENT_CHAINS, Limits, OrderSettings, RemoteKey
+from .signers import OutsideSigner, outside_signers, proved
 from .wire import FrameRefused, Header, decode, heartbeat
 
 CHUNK_BYTES = 1 << 20
@@ -50,29 +52,37 @@ def _keys(settings: OrderSettings) -> tuple[bool, str]:
         identity = relay_identity(settings)
     except ExeclayerError as error:
         return False, str(error)
-    if identity is not None and identity.address in {one.address for one in senders}:
+    outside = [one.sender for one in outside_signers(settings)]
+    if identity is not None and identity.address.lower() in {one.lower() for one in addresses(settings, senders)}:
         return False, "the relays' identity is a sender: it must own nothing"
     kind = "plain files, as is right for development only" if settings.chain_id in DEVELOPMENT_CHAINS else "keystores"
-    return True, f"{len(senders)} senders, in {kind}"
+    inside = f"{len(senders)} senders, in {kind}" if senders or not outside else ""
+    return True, "; ".join(one for one in (inside, f"{len(outside)} at signers outside" if outside else "") if one)
+
+
+def addresses(settings: OrderSettings, keys: Sequence[_core.Key]) -> list[str]:
+    """All senders."""
+    return [*(one.address for one in keys), *(one.sender for one in outside_signers(settings))]
 
 
 def _files(settings: OrderSettings) -> tuple[bool, str]:
-    paths = [*settings.senders.keys, *settings.protocol.hmac_keys.values()]
+    paths = [*settings.senders.files, *settings.senders.pin_files, *settings.protocol.hmac_keys.values()]
     paths += [path for path in (settings.senders.password_file, settings.mev_protection.identity_key) if path]
     loose = [str(path) for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     return not loose, f"others can read {', '.join(loose)}" if loose else "only this user can read the secrets"
 
 
 def _encrypted(settings: OrderSettings) -> tuple[bool, str]:
-    plain = [
-        one.name
-        for one in (*settings.rpc_endpoints.endpoints, *settings.relays)
-        if one.scheme in ("http", "ws") and one.host not in LOOPBACK
-    ]
+    ways = [*settings.rpc_endpoints.endpoints, *settings.relays, *_signers(settings)]
+    plain = [one.name for one in ways if one.scheme in ("http", "ws") and one.host not in LOOPBACK]
     if plain:
         return False, f"not encrypted: {', '.join(plain)}"
-    pinned = sum(one.certificate_sha256 is not None for one in (*settings.rpc_endpoints.endpoints, *settings.relays))
+    pinned = sum(one.certificate_sha256 is not None for one in ways)
     return True, f"every way off this machine is encrypted and its certificate checked, {pinned} pinned"
+
+
+def _signers(settings: OrderSettings) -> list[Endpoint]:
+    return [key.signer for key in settings.senders.keys if isinstance(key, RemoteKey)]
 
 
 def _several(settings: OrderSettings) -> tuple[bool, str]:
@@ -149,14 +159,14 @@ def secrets(settings: OrderSettings) -> set[bytes]:
     """Everything that must not be written anywhere, as it might be written. Keys in keystores are not among them:
     nobody but the core ever has those."""
     texts: set[str] = set()
-    endpoints = [*settings.rpc_endpoints.endpoints, *settings.relays]
+    endpoints = [*settings.rpc_endpoints.endpoints, *settings.relays, *_signers(settings)]
     if settings.alerts.webhook is not None:
         endpoints.append(settings.alerts.webhook)
     for one in endpoints:
         if one.scheme != "ipc":
             texts |= {*one.headers.values(), one.target.lstrip("/"), one.url.partition("@")[0].rpartition("/")[2]}
             texts -= {one.authority, ""}
-    files = [*settings.senders.keys, *settings.protocol.hmac_keys.values()]
+    files = [*settings.senders.files, *settings.senders.pin_files, *settings.protocol.hmac_keys.values()]
     files += [path for path in (settings.senders.password_file, settings.mev_protection.identity_key) if path]
     found: set[bytes] = set()
     for path in files:
@@ -278,7 +288,7 @@ async def on_chain(settings: OrderSettings) -> Finding:
     """Whether every node serves the chain and the contract that are pinned, and the contract takes orders from each
     sender."""
     try:
-        senders = [one.address for one in sender_keys(settings)]
+        senders = addresses(settings, sender_keys(settings))
     except ExeclayerError as error:
         return Finding("chain", False, str(error))
     wrong: list[str] = []
@@ -301,6 +311,25 @@ async def on_chain(settings: OrderSettings) -> Finding:
     return Finding(
         "chain", True, f"{len(endpoints)} nodes show the contract, which takes orders of {len(senders)} senders"
     )
+
+
+async def at_signers(settings: OrderSettings) -> Finding:
+    """Whether every signer outside signs, and with the key of its sender."""
+    wrong: list[str] = []
+    signers = outside_signers(settings)
+
+    async def look(signer: OutsideSigner) -> None:
+        try:
+            await proved(signer)
+        except ExeclayerError as error:
+            wrong.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        for signer in signers:
+            nursery.start_soon(look, signer)
+    if wrong:
+        return Finding("signers", False, "; ".join(sorted(wrong)))
+    return Finding("signers", True, f"{len(signers)} signers outside sign with their senders' keys")
 
 
 async def _differences(settings: OrderSettings, senders: list[str], client: Client) -> AsyncIterator[str]:

@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, ByteSize, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    ByteSize,
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
 
 from .. import _core
 from ..config import Settings, read_settings
@@ -47,6 +57,15 @@ def _fork(name: str) -> str:
     if name not in (names := _core.Spec.fork_names()):
         raise ValueError(f"a fork is one of {', '.join(names)}")
     return name
+
+
+def _bump(text: str) -> str:
+    over, _, under = text.partition("/")
+    if not (over.isdecimal() and under.isdecimal() and 0 < int(under) < 2**32 and int(over) < 2**32):
+        raise ValueError("a fraction is two whole numbers: 9/8")
+    if int(over) * 10 < int(under) * 11:
+        raise ValueError("pools ask for a tenth more: 11/10 is the least")
+    return text
 
 
 Address: TypeAlias = Annotated[str, AfterValidator(_address)]
@@ -164,6 +183,9 @@ class Submission(Settings):
 class Replacement(Settings):
     """When a transaction that waits is made faster."""
 
+    bump: Annotated[str, AfterValidator(_bump)] = "9/8"
+    """What a replacement offers, on both fees, of what it replaces: a fraction, at least 11/10, which pools ask for."""
+
     price_trigger_pct: int = Field(default=150, ge=100, le=10_000)
     """Of the price that a transaction offers; above it the market has left it behind."""
 
@@ -239,14 +261,93 @@ class Mev(Settings):
     """The least tip that is offered, in wei."""
 
 
+class RemoteKey(Settings):
+    """A sender's key at a signer that speaks Web3Signer's HTTP API."""
+
+    kind: Literal["remote"]
+
+    address: Address
+    """The sender."""
+
+    signer: Endpoint
+    """Where it is; its time limit and headers (such as credentials) are those of any endpoint."""
+
+    identifier: Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]+$")] | None = None
+    """What the signer calls the key; by default the sender's public key, as it lists it."""
+
+    @model_validator(mode="after")
+    def _posts(self) -> RemoteKey:
+        if self.signer.scheme not in ("http", "https"):
+            raise ValueError(f"a signer is not spoken to over {self.signer.scheme}")
+        return self
+
+
+class ModuleKey(Settings):
+    """A sender's key in a module of hardware (PKCS#11); wants ``pip install execlayer[hsm]``."""
+
+    kind: Literal["pkcs11"]
+
+    address: Address
+    """The sender."""
+
+    module: str
+    """The library that its maker gives, such as ``/usr/lib/softhsm/libsofthsm2.so``."""
+
+    token: str
+    """The token's label."""
+
+    label: str
+    """The label of the key, a private one on curve secp256k1."""
+
+    pin_file: Path | None = None
+    """A file with the user's PIN."""
+
+    pin_variable: str | None = None
+    """A variable of the environment with the user's PIN, where no file has it."""
+
+    timeout: Duration = 2 * SECOND_NS
+    """How long a signature may take."""
+
+    @model_validator(mode="after")
+    def _one_pin(self) -> ModuleKey:
+        if (self.pin_file is None) == (self.pin_variable is None):
+            raise ValueError("the PIN is in a file or in a variable of the environment")
+        return self
+
+
+def _kind(key: object) -> str | None:
+    """A file's path stands for itself; whatever is not here says what it is."""
+    if isinstance(key, str | Path):
+        return "file"
+    return key.get("kind") if isinstance(key, dict) else getattr(key, "kind", None)
+
+
+Key: TypeAlias = Annotated[
+    Annotated[Path, Tag("file")] | Annotated[RemoteKey, Tag("remote")] | Annotated[ModuleKey, Tag("pkcs11")],
+    Discriminator(_kind),
+]
+
+
 class Senders(Settings):
     """Who signs."""
 
-    keys: tuple[Path, ...] = ()
-    """Files with a key each, in hex (development chains only), or keystores (version 3)."""
+    keys: tuple[Key, ...] = ()
+    """Files with a key each, in hex (development chains only), or keystores (version 3); and tables for keys that stay
+    where they are, of ``kind`` ``remote`` or ``pkcs11``."""
 
     password_file: Path | None = None
     """Opens the keystores."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those keys that are read."""
+        return tuple(key for key in self.keys if isinstance(key, Path))
+
+    @property
+    def pin_files(self) -> tuple[Path, ...]:
+        """What opens modules."""
+        modules = (key for key in self.keys if isinstance(key, ModuleKey))
+        return tuple(key.pin_file for key in modules if key.pin_file is not None)
 
     lane_depth: int = Field(default=16, ge=1, le=10_000)
     """Unsettled transactions of a sender; nodes promise 16."""
@@ -291,6 +392,9 @@ class Journal(Settings):
 
     durability: Literal["process", "power"] = "process"
     """What a broadcast survives: the end of the process, or of power."""
+
+    segment: Annotated[ByteSize, Field(ge=2**16, lt=2**40)] = ByteSize(64 * 2**20)
+    """Size of a file of records: a full one is followed by the next."""
 
     snapshot: Duration = 60 * SECOND_NS
     """Between two snapshots."""
@@ -445,6 +549,7 @@ class OrderSettings(Settings):
             "fanout": submission.fanout,
             "min_priority_fee": self.mev_protection.min_priority_fee,
             "builders": list(self.mev_protection.builders),
+            "bump": tuple(int(part) for part in self.replacement.bump.split("/")),
             "price_trigger_pct": self.replacement.price_trigger_pct,
             "after_blocks": self.replacement.after_blocks,
             "lane_depth": self.senders.lane_depth,
@@ -478,13 +583,18 @@ def _beside(settings: OrderSettings, folder: Path) -> OrderSettings:
     def at(path: Path | None) -> Path | None:
         return None if path is None else folder / path
 
+    def key_at(key: Key) -> Key:
+        if isinstance(key, ModuleKey):
+            return key.model_copy(update={"pin_file": at(key.pin_file)})
+        return folder / key if isinstance(key, Path) else key
+
     journal, senders, mev, protocol = settings.journal, settings.senders, settings.mev_protection, settings.protocol
     changes: dict[str, Any] = {
         "journal": journal.model_copy(
             update={"dir": at(journal.dir), "locks": at(journal.locks), "backup_dir": at(journal.backup_dir)}
         ),
         "senders": senders.model_copy(
-            update={"keys": tuple(folder / key for key in senders.keys), "password_file": at(senders.password_file)}
+            update={"keys": tuple(key_at(key) for key in senders.keys), "password_file": at(senders.password_file)}
         ),
         "mev_protection": mev.model_copy(update={"identity_key": at(mev.identity_key)}),
         "limits": settings.limits.model_copy(update={"halt_file": at(settings.limits.halt_file)}),

@@ -205,10 +205,44 @@ pub mod topics {
     pub const ARBITRAGE: B256 = b256!("604e90211df88c3671cb2cb113c3a7c20005d0365524f83886e6140a55e0a283");
     /// `Transfer(address,address,uint256)` of tokens.
     pub const TRANSFER: B256 = b256!("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
-    /// `Swap` of pools with two reserves.
-    pub const SWAP_RESERVES: B256 = b256!("d78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822");
-    /// `Swap` of pools with ticks.
-    pub const SWAP_TICKS: B256 = b256!("c42079f94a6350d7e6235f29174924f928cc2ac818eb64fed8004e115fbcca67");
+
+    /// What the data of a `Swap` begins with.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Amounts {
+        /// In of both tokens, then out of both.
+        InsAndOuts,
+        /// Of both tokens what the pool got, less than nothing where it gave.
+        Signed,
+    }
+
+    /// The `Swap` events that legs are read from, with what stands in them: whatever a signal's pools are, the contract
+    /// that it calls has swapped in them.
+    pub const SWAPS: [(B256, &str, Amounts); 4] = [
+        // Uniswap V2 and all that came of it.
+        (
+            b256!("d78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822"),
+            "Swap(address,uint256,uint256,uint256,uint256,address)",
+            Amounts::InsAndOuts,
+        ),
+        // Pools of two curves, stable and not: Solidly, Velodrome, Aerodrome.
+        (
+            b256!("b3e2773606abfd36b5bd91394b3a54d1398336c65005baf7bf7a05efeffaf75b"),
+            "Swap(address,address,uint256,uint256,uint256,uint256)",
+            Amounts::InsAndOuts,
+        ),
+        // Uniswap V3 and other pools with ticks.
+        (
+            b256!("c42079f94a6350d7e6235f29174924f928cc2ac818eb64fed8004e115fbcca67"),
+            "Swap(address,address,int256,int256,uint160,uint128,int24)",
+            Amounts::Signed,
+        ),
+        // PancakeSwap V3, which tells its own fees too.
+        (
+            b256!("19b47279256b2a23a1665c810c8d55a1758940ee09377d4f8d26497a3577dc83"),
+            "Swap(address,address,int256,int256,uint160,uint128,int24,uint128,uint128)",
+            Amounts::Signed,
+        ),
+    ];
 }
 
 /// Whose logs are read.
@@ -267,16 +301,14 @@ fn leg(log: &Log, topic: B256, at: usize, parties: &Parties<'_>) -> Option<crate
     let (one, other) = (*parties.tokens.get(at % count)?, *parties.tokens.get((at + 1) % count)?);
     let (zero, first) = (one.min(other), one.max(other));
     let number = |index| crate::build::abi::word(&log.data, index);
-    let (ins, outs) = if topic == topics::SWAP_RESERVES {
-        ([number(0)?, number(1)?], [number(2)?, number(3)?])
-    } else if topic == topics::SWAP_TICKS {
-        // Signed from the pool's side: what it got is positive, what it gave is negative.
-        let split =
-            |amount: U256| if amount.bit(255) { (U256::ZERO, amount.wrapping_neg()) } else { (amount, U256::ZERO) };
-        let ((in0, out0), (in1, out1)) = (split(number(0)?), split(number(1)?));
-        ([in0, in1], [out0, out1])
-    } else {
-        return None;
+    let (.., amounts) = topics::SWAPS.iter().find(|(known, ..)| *known == topic)?;
+    let split = |amount: U256| if amount.bit(255) { (U256::ZERO, amount.wrapping_neg()) } else { (amount, U256::ZERO) };
+    let (ins, outs) = match amounts {
+        topics::Amounts::InsAndOuts => ([number(0)?, number(1)?], [number(2)?, number(3)?]),
+        topics::Amounts::Signed => {
+            let ((in0, out0), (in1, out1)) = (split(number(0)?), split(number(1)?));
+            ([in0, in1], [out0, out1])
+        }
     };
     let zero_in = ins[0] > ins[1];
     let (token_in, token_out) = if zero_in { (zero, first) } else { (first, zero) };

@@ -68,6 +68,8 @@ pub struct Config {
     /// Who gets profits.
     pub recipient: Address,
     pub senders: Vec<Address>,
+    /// Those of the senders whose keys are not in this process.
+    pub outside: Vec<Address>,
     pub endpoints: Vec<Endpoint>,
     /// Addresses that signals may name, beside the contract; all of them when empty.
     pub allowed: Vec<Address>,
@@ -99,6 +101,8 @@ pub struct Config {
     pub fallback_public: bool,
     pub fanout: u16,
     pub min_priority_fee: u64,
+    /// What a replacement offers of what it replaces: a fraction.
+    pub bump: (u32, u32),
     pub price_trigger_pct: u64,
     pub after_blocks: u64,
     pub lane_depth: u32,
@@ -125,6 +129,7 @@ impl Config {
             contract,
             recipient,
             senders,
+            outside: Vec::new(),
             endpoints: vec![Endpoint { submit: true, relay: Relay::None }],
             allowed: Vec::new(),
             prices: Vec::new(),
@@ -153,6 +158,7 @@ impl Config {
             fallback_public: true,
             fanout: 2,
             min_priority_fee: SECOND,
+            bump: (9, 8),
             price_trigger_pct: 150,
             after_blocks: 2,
             lane_depth: 16,
@@ -179,11 +185,11 @@ stored_number!(Presim: u8, Conflict: u8, Relay: u8);
 stored! {
     Endpoint { submit, relay }
     Config {
-        chain_id, engine_id, source_id, contract, recipient, senders, endpoints, allowed, prices,
+        chain_id, engine_id, source_id, contract, recipient, senders, outside, endpoints, allowed, prices,
         max_concurrent_orders, default_gas_limit, max_gas_price, confirmation_blocks, retry_attempts,
         signal_max_age_ns, submission_deadline_ns, confirmation_deadline_ns, slippage_bps, net_ratio_bps,
         min_net_profit_wei, gas_buffer_pct, max_state_lag, presim, conflict, retention_ns, retention_max, channel,
-        private_timeout_ns, private_max_blocks, builders, fallback_gas_bps, fallback_public, fanout, min_priority_fee,
+        private_timeout_ns, private_max_blocks, builders, fallback_gas_bps, fallback_public, fanout, min_priority_fee, bump,
         price_trigger_pct, after_blocks, lane_depth, private_sharing, gap_fill_ns, max_order_value_wei, max_capital,
         max_gas_per_hour, max_loss_per_hour_wei, max_failures_in_row, max_keys, max_results, require_auth,
     }

@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     core::{Core, Input, Note, Now, Output, Want},
     journal::{Entry, Journal, JournalError, Record, Snapshot, Syncer},
+    order::Slot,
     presim::{Simulation, Simulator, Trial, TrialEnd},
     sign::{Signer, WalletInaccessible},
     wire::{AuthKeys, ErrorInfo, Frame, Header, Message, Report, WireError},
@@ -96,7 +97,8 @@ impl Engine {
             stopped: false,
         };
         if fresh || *engine.core.config() != config {
-            engine.step(Now { mono_ns, wall_ns: 0 }, Input::Configured { config: Box::new(config) })?;
+            let wall_ns = engine.core.state().wall_ns();
+            engine.step(Now { mono_ns, wall_ns }, Input::Configured { config: Box::new(config) })?;
         }
         Ok(engine)
     }
@@ -446,12 +448,14 @@ impl Replay {
             }
             _ => return Err(JournalError::NoConfiguration { seq: group.seq }),
         };
+        // What was signed outside stands in the inputs, and the wallet is not asked for it.
+        let is_inside = |slot: &Slot| !core.state().lanes().is_outside(slot.lane);
         let signatures = written.iter().filter(|_| !self.resign).filter_map(|note| match note {
-            Note::Signed { raw, .. } => {
+            Note::Signed { raw, slot, .. } if is_inside(slot) => {
                 let signature = Transaction::from_bytes(raw).map(|signed| *signed.signature());
                 Some(signature.ok())
             }
-            Note::Unsigned { .. } => Some(None),
+            Note::Unsigned { slot, .. } if is_inside(slot) => Some(None),
             _ => None,
         });
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = signatures.collect();

@@ -31,11 +31,11 @@ impl Offer {
         self.max_fee.min(base_fee.saturating_add(self.tip))
     }
 
-    /// What takes the place of a transaction: both numbers at least 9/8 and one wei above the highest ever broadcast.
-    /// Pools ask for a tenth, some for more than that.
-    pub fn replacing(&self, highest: Self) -> Self {
-        let tip = self.tip.max(raised(highest.tip));
-        Self { max_fee: self.max_fee.max(raised(highest.max_fee)).max(tip), tip }
+    /// What takes the place of a transaction: both numbers at least so much (9/8, as a rule) of the highest ever
+    /// broadcast, and one wei more. Pools ask for a tenth more, some for more than that.
+    pub fn replacing(&self, highest: Self, bump: (u32, u32)) -> Self {
+        let tip = self.tip.max(raised(highest.tip, bump));
+        Self { max_fee: self.max_fee.max(raised(highest.max_fee, bump)).max(tip), tip }
     }
 
     /// After "underpriced" in spite of that: five quarters.
@@ -57,8 +57,8 @@ impl Offer {
     }
 }
 
-fn raised(fee: u64) -> u64 {
-    u64::try_from((u128::from(fee) * 9).div_ceil(8) + 1).unwrap_or(u64::MAX)
+fn raised(fee: u64, (over, under): (u32, u32)) -> u64 {
+    u64::try_from((u128::from(fee) * u128::from(over)).div_ceil(u128::from(under.max(1))) + 1).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -84,10 +84,11 @@ mod tests {
         #[test]
         fn a_replacement_is_a_tenth_above_on_both(
             max_fee in 0u64..u64::MAX / 2, tip in 0u64..u64::MAX / 2, low in any::<(u64, u64)>(),
+            bump in prop::sample::select(&[(9, 8), (11, 10), (5, 4), (2, 1)]),
         ) {
             let highest = Offer { max_fee: max_fee.max(tip), tip };
             let suggested = Offer { max_fee: low.0 / 4, tip: low.1 / 4 };
-            for next in [suggested.replacing(highest), suggested.insisting(highest)] {
+            for next in [suggested.replacing(highest, bump), suggested.insisting(highest)] {
                 prop_assert!(u128::from(next.tip) * 10 >= u128::from(highest.tip) * 11);
                 prop_assert!(u128::from(next.max_fee) * 10 >= u128::from(highest.max_fee) * 11);
                 prop_assert!(next.tip <= next.max_fee);

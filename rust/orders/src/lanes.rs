@@ -37,11 +37,11 @@ pub enum Owner {
 pub struct Entry {
     /// Whose it is.
     pub owner: Owner,
-    /// Whether any of its bytes went to public nodes.
+    /// Whether any of its bytes went to public nodes, or will once they are signed.
     pub public: bool,
     /// Highest offer ever signed for it.
     pub highest: Offer,
-    /// Highest cost of gas ever signed for it.
+    /// Highest cost of gas ever signed for it, or to be signed.
     pub cost: u128,
     /// Where it was consumed, and by what: a block of the canonical chain.
     pub consumed: Option<(u64, B256)>,
@@ -49,6 +49,8 @@ pub struct Entry {
     pub foreign: Option<(u64, B256)>,
     /// Transactions that only close it.
     pub fillers: Vec<Attempt>,
+    /// What a signer outside is asked to close it with, by name.
+    pub asked: Option<u64>,
 }
 
 /// One sender.
@@ -64,8 +66,14 @@ pub struct Lane {
     pub slots: BTreeMap<u64, Entry>,
     /// Another writer was seen: nothing is signed until a person says so.
     pub frozen: bool,
-    /// The wallet failed or is empty: nothing new is signed for a while.
+    /// The wallet is empty: nothing new is signed for a while.
     pub paused: bool,
+    /// The wallet failed: it is left alone for a while.
+    pub resting: bool,
+    /// How often it failed since it last signed.
+    pub rests: u32,
+    /// Whether the key is not in this process, so that somebody has to be asked.
+    pub outside: bool,
     /// What the sender owns, in wei.
     pub balance: U256,
     /// Whether its signer's answer was checked once.
@@ -81,7 +89,7 @@ impl Lane {
 
     /// Whether something new may be signed.
     pub fn is_open(&self) -> bool {
-        self.confirmed.is_some() && !self.frozen && !self.paused
+        self.confirmed.is_some() && !self.frozen && !self.paused && !self.resting
     }
 }
 
@@ -102,8 +110,8 @@ stored_choice! {
     }
 }
 stored! {
-    Entry { owner, public, highest, cost, consumed, foreign, fillers }
-    Lane { sender, confirmed, next, slots, frozen, paused, balance, proven }
+    Entry { owner, public, highest, cost, consumed, foreign, fillers, asked }
+    Lane { sender, confirmed, next, slots, frozen, paused, resting, rests, outside, balance, proven }
     Lanes { lanes, load, holes }
 }
 
@@ -134,9 +142,24 @@ impl Lanes {
             slots: BTreeMap::new(),
             frozen: false,
             paused: false,
+            resting: false,
+            rests: 0,
+            outside: false,
             balance: U256::ZERO,
             proven: false,
         }));
+    }
+
+    /// Says whose keys are not in this process.
+    pub fn set_outside(&mut self, senders: &[Address]) {
+        for lane in &mut self.lanes {
+            lane.outside = senders.contains(&lane.sender);
+        }
+    }
+
+    /// Whether there is such a lane, whose key is not in this process.
+    pub fn is_outside(&self, index: u32) -> bool {
+        self.lanes.get(index as usize).is_some_and(|lane| lane.outside)
     }
 
     /// A lane.
@@ -229,6 +252,7 @@ impl Lanes {
                 consumed: None,
                 foreign: None,
                 fillers: Vec::new(),
+                asked: None,
             });
             match &mut entry.owner {
                 Owner::Orders { ids } => ids.push(order_id),
@@ -248,7 +272,7 @@ impl Lanes {
     }
 
     /// An order leaves its slot, which the chain has not settled. Nobody left: a hole, or nothing at all where it is the
-    /// last of its row and no byte of it ever left.
+    /// last of its row and nothing was ever signed for it.
     pub fn leave(&mut self, slot: Slot, order_id: u64, now_ns: u64, never_left: bool) {
         let Some(entry) = self.entry_mut(slot) else { return };
         let Owner::Orders { ids } = &mut entry.owner else { return };
@@ -256,7 +280,10 @@ impl Lanes {
         if !ids.is_empty() {
             return;
         }
-        let untouched = never_left && entry.cost == 0;
+        let untouched = never_left && entry.highest.max_fee == 0;
+        if untouched {
+            (entry.cost, entry.public) = (0, false);
+        }
         entry.owner = Owner::Hole { since_ns: now_ns };
         if untouched && self.lane(slot.lane).next == slot.nonce + 1 {
             self.change(slot.lane, |lane| {

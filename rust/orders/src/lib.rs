@@ -35,7 +35,7 @@ pub mod window;
 pub mod wire;
 
 pub use config::Config;
-pub use core::{Alert, Core, Found, Input, Note, Now, Output, Want};
+pub use core::{Alert, Core, Found, Input, Note, Now, Output, SignerAnswer, Want};
 pub use engine::Engine;
 pub use failure::FailureCode;
 pub use presim::Simulation;

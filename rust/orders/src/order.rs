@@ -172,6 +172,8 @@ pub struct Order {
     pub input: Vec<u8>,
     /// Its slot, once it has one.
     pub slot: Option<Slot>,
+    /// What a signer outside is asked for it, by name.
+    pub asked: Option<u64>,
     /// Everything signed for it.
     pub attempts: Vec<Attempt>,
     /// How often it was replaced.
@@ -247,7 +249,7 @@ stored! {
     Order {
         id, key, sub, failure, reason, revert, flags, reports, action, channel, created_ns, received_wall_ns,
         received_ns, expected_profit, expected_wei, min_profit, capital, gas_estimate, gas_limit, fee_bound, offer,
-        state_block, valid_until_block, contract, profit_token, pools, tokens, input, slot, attempts, replacements,
+        state_block, valid_until_block, contract, profit_token, pools, tokens, input, slot, asked, attempts, replacements,
         resends, inclusion, bidding, passed, fills, ledger, history, cancel_for, trace,
     }
 }

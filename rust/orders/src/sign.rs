@@ -1,8 +1,8 @@
 //! Who signs: one question, asked with a hash, answered with a signature.
 //!
-//! The key in memory signs by RFC 6979, so that the same bytes are signed the same way in every replay. A remote signer or
-//! a module of hardware stands behind the same trait; whatever signs, the engine's first order of each sender checks that
-//! the signature is the sender's.
+//! The key in memory signs by RFC 6979, so that the same bytes are signed the same way in every replay; the engine's first
+//! order of each sender checks that the signature is the sender's. Keys elsewhere are asked outside of the core, and
+//! each of their answers is checked by [`completed`].
 
 use std::{collections::BTreeMap, fmt};
 
@@ -88,6 +88,15 @@ pub fn normalised(signature: &Signature) -> Signature {
     Signature::new(signature.r(), order - signature.s(), !signature.v())
 }
 
+/// A whole signature of `r` and `s`, 32 bytes each: `s` is brought low, and of the two keys it may be of the signer's is
+/// found. None: it is no signature of this signer. Without a signer any is taken.
+pub fn completed(compact: &[u8], hash: &B256, signer: Option<Address>) -> Option<Signature> {
+    let compact: &[u8; 64] = compact.try_into().ok()?;
+    let low = normalised(&Signature::from_bytes_and_parity(compact, false));
+    let both = [false, true].map(|odd| Signature::new(low.r(), low.s(), odd));
+    both.into_iter().find(|one| signer.is_none_or(|signer| types::keys::recover(hash, one) == Ok(signer)))
+}
+
 /// The header that relays know an engine by: `0xADDRESS:0xSIGNATURE`, the signature being EIP-191's of the lowercase hex
 /// text, `0x` included, of the body's Keccak-256.
 pub fn relay_signature(identity: &Key, body: &[u8]) -> String {
@@ -130,6 +139,24 @@ mod tests {
         assert_eq!(normalised(&high), low);
         assert_eq!(recover(&hash, &normalised(&high)), Ok(key.address()));
         assert_eq!(normalised(&low), low);
+    }
+
+    #[test]
+    fn what_a_module_signs_is_completed_to_the_senders_signature_or_refused() {
+        let key = Key::from_bytes(&B256::repeat_byte(0x46)).unwrap();
+        let order = HALF_ORDER * U256::from(2) + U256::ONE;
+        for text in [b"one".as_slice(), b"another", b"a third", b"and a fourth"] {
+            let hash = keccak256(text);
+            let low = key.sign(&hash);
+            let compact = |s: U256| [low.r().to_be_bytes::<32>(), s.to_be_bytes::<32>()].concat();
+            for s in [low.s(), order - low.s()] {
+                assert_eq!(completed(&compact(s), &hash, Some(key.address())), Some(low));
+                assert_eq!(completed(&compact(s), &keccak256(b"else"), Some(key.address())), None);
+                assert_eq!(completed(&compact(s), &hash, Some(Address::ZERO)), None);
+            }
+            let nothing = [&[0; 64][..], &[0xff; 64], &[], &compact(low.s())[..63]];
+            assert!(nothing.iter().all(|bytes| completed(bytes, &hash, Some(key.address())).is_none()));
+        }
     }
 
     #[test]

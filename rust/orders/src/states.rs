@@ -33,7 +33,7 @@ numbered! {
         Received = 0,
         /// Gates passed.
         Checked = 1,
-        /// No lane free, a simulation under way, or a conflict to be settled first.
+        /// No lane free, a simulation or a signature under way, or a conflict to be settled first.
         Queued = 2,
         /// Signed and in the journal.
         Intent = 3,
@@ -160,7 +160,7 @@ macro_rules! table {
 table! {
     Passed "passed": Received => Checked, "all gates passed";
     Refused "refused": Received | Checked | Queued => Closed, "a gate, a deadline, a limit or its source refused it before it was signed";
-    Queued "queued": Checked => Queued, "it waits for a lane, a simulation or a conflicting order";
+    Queued "queued": Checked => Queued, "it waits for a lane, a simulation, a signature or a conflicting order";
     Signed "signed": Checked | Queued => Intent, "a slot is reserved, the transaction is signed and in the journal";
     Written "written": Intent => Sent, "the bytes went into a socket";
     Unanswered "unanswered": Intent | Sent => Ambiguous, "time-out, reset, 5xx or a garbled reply: the same bytes go out again";

@@ -14,7 +14,7 @@ use crate::{
     build::{Wiring, request::bundle_hash},
     chain::Receipt,
     config::Config,
-    core::{Core, Found, Input, Note, Output},
+    core::{Core, Found, Input, Note, Output, Want},
     failure::FailureCode,
     journal::{Entry, Journal, JournalError},
     replies::Verdict,
@@ -82,7 +82,7 @@ pub fn what_if(
         sides = parts.map(|(signer, other_signer)| {
             let was = Core::resume(one.config, one.state, Wiring::default(), signer);
             let would = Core::resume(change(other.config), other.state, Wiring::default(), other_signer);
-            [Side::new(was), Side::new(would)]
+            both(was, would)
         });
     }
     Journal::read(folder, chain_id, first, |record| {
@@ -91,9 +91,9 @@ pub fn what_if(
         if let (None, Input::Configured { config }) = (&sides, &input) {
             let [one, other] = [(); 2].map(|()| signers.next());
             let core = |config, signer| Core::new(config, Wiring::default(), signer);
-            sides = one.zip(other).map(|(one, other)| {
-                [Side::new(core((**config).clone(), one)), Side::new(core(change((**config).clone()), other))]
-            });
+            sides = one
+                .zip(other)
+                .map(|(one, other)| both(core((**config).clone(), one), core(change((**config).clone()), other)));
         }
         let Some([was, would]) = &mut sides else { return Err(JournalError::NoConfiguration { seq: record.seq }) };
         let translated = match &input {
@@ -116,8 +116,17 @@ pub fn what_if(
     }))
 }
 
+/// Nobody has signed what the other one would have sent.
+fn both(was: Core, mut would: Core) -> [Side; 2] {
+    would.believe_signers();
+    [Side::new(was), Side::new(would)]
+}
+
 /// What a request does: for which order, where, and the how manyth of its kind it is.
 type Errand = (u64, u16, u32);
+
+/// Who signs, among the endpoints.
+const SIGNER: u16 = u16::MAX;
 
 /// One engine on its way through the journal.
 struct Side {
@@ -132,7 +141,8 @@ impl Side {
     fn new(core: Core) -> Self {
         let (fates, errands, requests, sent) = Default::default();
         let mut side = Self { core, fates, errands, requests, sent };
-        let open: Vec<_> = side.core.state().open_requests().collect();
+        let asked = side.core.state().asked().map(|(request, order_id)| (request, order_id, SIGNER));
+        let open: Vec<_> = side.core.state().open_requests().chain(asked).collect();
         for (request, order_id, endpoint) in open {
             side.errand(request, order_id, endpoint);
         }
@@ -150,7 +160,11 @@ impl Side {
     fn step(&mut self, now: crate::core::Now, input: &Input) {
         self.core.step(now, input);
         for output in self.core.take_outputs() {
-            let Output::Send { endpoint, request, order_id, .. } = output else { continue };
+            let (endpoint, request, order_id) = match output {
+                Output::Send { endpoint, request, order_id, .. } => (endpoint, request, order_id),
+                Output::Want(Want::Signature { request, order_id, .. }) => (SIGNER, request, order_id),
+                _ => continue,
+            };
             self.errand(request, order_id, endpoint);
         }
         for note in self.core.take_notes() {
@@ -187,6 +201,9 @@ impl Side {
 fn translate(was: &Side, would: &Side, input: &Input) -> Option<Input> {
     let request = |request: &u64| would.requests.get(was.errands.get(request)?).copied();
     Some(match input {
+        Input::Signature { request: number, answer } => {
+            Input::Signature { request: request(number)?, answer: answer.clone() }
+        }
         Input::Written { request: number } => Input::Written { request: request(number)? },
         Input::Replied { request: number, verdict } => {
             let request = request(number)?;

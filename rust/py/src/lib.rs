@@ -15,6 +15,7 @@ mod mined;
 mod order_channel;
 mod order_replay;
 mod order_state;
+mod order_told;
 mod order_wire;
 mod orders;
 mod outcome;
@@ -53,7 +54,7 @@ mod core {
         order_channel::PyOrderChannel,
         order_replay::{replay_orders, verify_orders},
         order_wire::{decode_frame, encode_ack, encode_cancel, encode_heartbeat, encode_signal, frame_length},
-        orders::{OrderReceipts, PyOrderEngine, order_states, order_transitions},
+        orders::{OrderReceipts, PyOrderEngine, is_signed_by, order_states, order_transitions},
         outcome::PyOutcome,
         pool::{PyCandidates, PyPool, PyPoolEvents},
         proof::{prove_account, prove_item, verify_account, verify_item, verify_key, verify_receipt, verify_slot},

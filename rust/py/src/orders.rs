@@ -1,10 +1,10 @@
 //! The order engine as Python sees it: bytes and numbers in, what has to be done out, as plain tuples.
 //!
 //! Calls are short (a batch of a hundred signals takes some 4 ms) and come from one task, so they keep the interpreter
-//! lock; syncing the journal, writing a snapshot and reading a block's receipts let it go.
+//! lock; syncing the journal, a snapshot from its encoding on, and reading a block's receipts let it go.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,13 +14,12 @@ use chain::{
     types::{Address, B256, U256},
 };
 use orders::{
-    Alert, Config, Engine, Input, Now, Output, Want,
+    Config, Engine, Input, Now, SignerAnswer,
     build::{Framing, Wiring},
     chain::{Head, Receipt},
     config::{Conflict, Endpoint, Presim, Relay},
     fees::next_base_fee,
     journal::{JournalError, SEGMENT_BYTES, SenderLocks, Snapshot},
-    presim::{Missing, Trial},
     replies::{Answer, verdict, verdicts},
     sign::MemorySigner,
     states::{Event, TABLE},
@@ -28,7 +27,7 @@ use orders::{
 };
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict, PyList, PyTuple},
+    types::{PyBytes, PyDict, PyList},
 };
 
 use crate::{
@@ -37,6 +36,7 @@ use crate::{
     error::Reason,
     key::PyKey,
     order_state::{AccountRow, HeadState, SlotRow, UsedRows, fetched, rules_of},
+    order_told::{hex, place, tell},
 };
 
 /// The rows of the state machine: event, sub-states it may happen in, sub-state it leads to, when it happens.
@@ -52,6 +52,13 @@ pub(crate) fn order_transitions() -> Vec<(&'static str, Vec<&'static str>, &'sta
 #[pyfunction]
 pub(crate) fn order_states() -> Vec<(&'static str, &'static str)> {
     orders::Sub::ALL.iter().map(|sub| (sub.name(), sub.state().name())).collect()
+}
+
+/// Whether `r` and `s`, 64 bytes, are a signature of a digest by the sender's key; `s` may be in either half.
+#[pyfunction]
+pub(crate) fn is_signed_by(sender: &Bound<'_, PyAny>, digest: &Bound<'_, PyAny>, compact: &[u8]) -> PyResult<bool> {
+    let (sender, digest) = (argument("sender", sender).address()?, argument("digest", digest).hash()?);
+    Ok(orders::sign::completed(compact, &digest, Some(sender)).is_some())
 }
 
 /// A block's receipts, read from a node's answer: megabytes, for a thread.
@@ -126,6 +133,7 @@ macro_rules! plain_settings {
             $(stringify!($field) => {
                 $config.$field = $value.extract().map_err(|_| argument(stringify!($field), &$value).wrong("a whole number in range, or a bool where it is a switch"))?;
             })*
+            "bump" => $config.bump = $value.extract().map_err(|_| argument("bump", &$value).wrong("a fraction of whole numbers"))?,
             "builders" => $config.builders = $value.extract().map_err(|_| argument("builders", &$value).wrong("a list of names"))?,
             "presim" => $config.presim = choice(&$value, "presim", &[("off", Presim::Off), ("fallback", Presim::Fallback), ("always", Presim::Always)])?,
             "conflict" => $config.conflict = choice(&$value, "conflict", &[("simulate", Conflict::Simulate), ("serialize", Conflict::Serialize), ("ignore", Conflict::Ignore)])?,
@@ -171,8 +179,9 @@ const DIALECTS: [(&str, Relay); 3] =
 impl PyOrderEngine {
     /// Takes up what the journal in `folder` says, or begins one.
     #[new]
-    #[pyo3(signature = (folder, *, lock_folder, chain_id, contract, recipient, keys, endpoints, settings=None,
-        allowed=None, prices=None, engine_id=None, auth_keys=None, relay_identity=None, fork=None))]
+    #[pyo3(signature = (folder, *, lock_folder, chain_id, contract, recipient, keys, endpoints, outside=None,
+        segment=None, settings=None, allowed=None, prices=None, engine_id=None, auth_keys=None,
+        relay_identity=None, fork=None))]
     #[expect(clippy::too_many_arguments, reason = "all go by name")]
     fn new(
         py: Python<'_>,
@@ -183,6 +192,8 @@ impl PyOrderEngine {
         recipient: &Bound<'_, PyAny>,
         keys: Vec<Bound<'_, PyKey>>,
         endpoints: Vec<EndpointRow<'_>>,
+        outside: Option<&Bound<'_, PyAny>>,
+        segment: Option<u64>,
         settings: Option<&Bound<'_, PyDict>>,
         allowed: Option<&Bound<'_, PyAny>>,
         prices: Option<&Bound<'_, PyDict>>,
@@ -195,10 +206,12 @@ impl PyOrderEngine {
         let newest = HeadState::new(rules_of(chain_id, fork));
         let mut signer = MemorySigner::new();
         let add = |key: &Bound<'_, PyKey>| enter::quick(py, || signer.add(&key.get().0.to_bytes()));
-        let senders = keys.iter().map(add).collect::<PyResult<Vec<_>>>()?;
+        let mut senders = keys.iter().map(add).collect::<PyResult<Vec<_>>>()?;
+        let outside = outside.map_or(Ok(Vec::new()), |outside| addresses("outside", outside))?;
+        senders.extend(&outside);
         let (contract, recipient) =
             (argument("contract", contract).address()?, argument("recipient", recipient).address()?);
-        let mut config = Config::new(chain_id, contract, recipient, senders);
+        let mut config = Config { outside, ..Config::new(chain_id, contract, recipient, senders) };
         config.endpoints.clear();
         let mut wiring = Wiring { framings: Vec::new(), identity: relay_identity.map(|key| key.get().0.clone()) };
         for (head, submit, relay) in endpoints {
@@ -221,7 +234,8 @@ impl PyOrderEngine {
         let auth = AuthKeys::new(auth_keys.into_iter().flatten().map(|(id, secret)| AuthKey::new(id, &secret)));
         enter::long(py, move || {
             let locks = SenderLocks::take(&lock_folder, chain_id, &config.senders)?;
-            let mut engine = Engine::open(&folder, SEGMENT_BYTES, config, wiring, Box::new(signer), auth)?;
+            let mut engine =
+                Engine::open(&folder, segment.unwrap_or(SEGMENT_BYTES), config, wiring, Box::new(signer), auth)?;
             engine.simulate_on(Box::new(newest.clone()));
             Ok::<_, JournalError>(Self { engine: Mutex::new(engine), newest, locks })
         })
@@ -479,6 +493,26 @@ impl PyOrderEngine {
         self.step(py, clock, Input::SpeedUp { order_id })
     }
 
+    /// A signer outside gave `r` and `s`, 64 bytes; or none, and why not. `refused`: it was reached and does not want to.
+    #[pyo3(signature = (clock, request, compact, why="", refused=false))]
+    fn signature<'py>(
+        &self,
+        py: Python<'py>,
+        clock: Clock,
+        request: u64,
+        compact: Option<Vec<u8>>,
+        why: &str,
+        refused: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let reason = why.to_owned();
+        let answer = match compact {
+            Some(compact) => SignerAnswer::Signed { compact },
+            None if refused => SignerAnswer::Refused { reason },
+            None => SignerAnswer::Unreachable { reason },
+        };
+        self.step(py, clock, Input::Signature { request, answer })
+    }
+
     /// Nothing new is taken, or again.
     fn halt<'py>(&self, py: Python<'py>, clock: Clock, on: bool) -> PyResult<Bound<'py, PyList>> {
         self.step(py, clock, Input::Halt { on })
@@ -520,12 +554,13 @@ impl PyOrderEngine {
 
     /// Writes a snapshot, so that a start need not replay what is before it. Gives the number of its record.
     fn snapshot(&self, py: Python<'_>) -> PyResult<u64> {
-        let (folder, (seq, bytes)) = {
-            let engine = self.held();
-            (engine.folder().to_owned(), engine.snapshot())
-        };
-        enter::long(py, || Snapshot::write(Path::new(&folder), seq, &bytes))?;
-        Ok(seq)
+        enter::long(py, || {
+            let (folder, (seq, bytes)) = {
+                let engine = self.held();
+                (engine.folder().to_owned(), engine.snapshot())
+            };
+            Snapshot::write(&folder, seq, &bytes).map(|()| seq)
+        })
     }
 
     /// Orders that are not settled: order, source, strategy, signal, sub-state, sender, nonce, replacements, ledger.
@@ -563,8 +598,9 @@ impl PyOrderEngine {
         let row = |lane: &orders::lanes::Lane| {
             let holes = lane.slots.values().filter(|entry| matches!(entry.owner, orders::lanes::Owner::Hole { .. }));
             let balance = lane.balance.to_string();
+            let rests = lane.paused || lane.resting;
             let sender = lane.sender.to_checksum(None);
-            (sender, lane.confirmed, lane.next, lane.slots.len(), holes.count(), lane.frozen, lane.paused, balance)
+            (sender, lane.confirmed, lane.next, lane.slots.len(), holes.count(), lane.frozen, rests, balance)
         };
         engine.core().state().lanes().iter().map(|(_, lane)| row(lane)).collect()
     }
@@ -614,62 +650,5 @@ impl PyOrderEngine {
     fn step<'py>(&self, py: Python<'py>, clock: Clock, input: Input) -> PyResult<Bound<'py, PyList>> {
         let outputs = enter::quick(py, || self.held().step(now(clock), input))?;
         tell(py, outputs)
-    }
-}
-
-/// What has to be done, as tuples that start with a word.
-fn tell(py: Python<'_>, outputs: Vec<Output>) -> PyResult<Bound<'_, PyList>> {
-    let list = PyList::empty(py);
-    for output in outputs {
-        list.append(row(py, output)?)?;
-    }
-    Ok(list)
-}
-
-/// As nodes write addresses.
-fn hex(address: &Address) -> String {
-    format!("{address:#x}")
-}
-
-fn place((address, slot): &(Address, U256)) -> (String, String) {
-    (hex(address), B256::from(*slot).to_string())
-}
-
-fn text(hash: &B256) -> String {
-    hash.to_string()
-}
-
-fn row(py: Python<'_>, output: Output) -> PyResult<Bound<'_, PyTuple>> {
-    match output {
-        Output::Send { endpoint, request, order_id, bytes } => {
-            ("send", endpoint, request, order_id, PyBytes::new(py, &bytes)).into_pyobject(py)
-        }
-        Output::Answer { bytes } => ("answer", PyBytes::new(py, &bytes)).into_pyobject(py),
-        Output::Alert(Alert { critical, name, order_id, text }) => {
-            ("alert", critical, name, order_id, text).into_pyobject(py)
-        }
-        Output::Want(want) => match want {
-            Want::Header { hash } => ("want_header", text(&hash)).into_pyobject(py),
-            Want::Receipts { number, hash } => ("want_receipts", number, text(&hash)).into_pyobject(py),
-            Want::Account { sender } => ("want_account", sender.to_checksum(None)).into_pyobject(py),
-            // The engine has a simulator, and asks that.
-            Want::Simulate { order_id, .. } => ("want_simulation", order_id).into_pyobject(py),
-            Want::State { order_id, trial, missing } => {
-                let Trial { from, to, input, gas_limit } = trial;
-                let Missing { block, accounts, slots } = missing;
-                let accounts: Vec<_> = accounts.iter().map(hex).collect();
-                let slots: Vec<_> = slots.iter().map(place).collect();
-                let call = (hex(&from), hex(&to), PyBytes::new(py, &input), gas_limit);
-                ("want_state", order_id, text(&block), accounts, slots, call).into_pyobject(py)
-            }
-            Want::Lookup { sender, nonce, hashes } => {
-                let hashes: Vec<_> = hashes.iter().map(text).collect();
-                ("want_lookup", sender.to_checksum(None), nonce, hashes).into_pyobject(py)
-            }
-            Want::Reason { order_id, hash } => ("want_reason", order_id, text(&hash)).into_pyobject(py),
-            Want::Presence { order_id, hashes } => {
-                ("want_presence", order_id, hashes.iter().map(text).collect::<Vec<_>>()).into_pyobject(py)
-            }
-        },
     }
 }

@@ -85,7 +85,7 @@ def test_senders_identity_and_sources_come_from_their_files(tmp_path: Path) -> N
     assert [(key.id, len(key.secret)) for key in auth_keys(settings)] == [(4, 16)]
     with pytest.raises(KeyUnreadable, match="at least 16 bytes"):
         auth_keys(settings_with(tmp_path, protocol={"hmac_keys": {4: tmp_path / "short"}}))
-    with pytest.raises(KeyUnreadable, match="no file"):
+    with pytest.raises(KeyUnreadable, match="no key"):
         sender_keys(settings_with(tmp_path))
     with pytest.raises(KeyUnreadable, match="nowhere"):
         sender_keys(settings_with(tmp_path, senders={"keys": [tmp_path / "nowhere"]}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from execlayer.orders.reference import ENDPOINT, page, rows
+from execlayer.orders.reference import TABLES, page, rows
 from execlayer.orders.settings import OrderSettings
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "orders" / "settings.md"
@@ -14,13 +14,13 @@ WANTED = {
     "gas_buffer_pct monitor_interval metrics_interval retention retention_max batch_max presim conflict max_state_lag",
     "channels": "execution monitoring",
     "submission_strategy": "type private_timeout private_max_blocks fallback_gas_multiplier fallback_public fanout",
-    "replacement": "price_trigger_pct after_blocks",
+    "replacement": "bump price_trigger_pct after_blocks",
     "rpc_endpoints": "primary secondary fallback",
     "rpc_endpoints.backoff": "base_seconds exponent_max failures_max",
     "mev_protection": "enabled relays identity_key min_priority_fee",
     "senders": "keys lane_depth gap_fill private_sharing",
     "limits": "max_order_value max_capital max_gas_per_hour max_loss_per_hour max_failures_in_row",
-    "journal": "dir durability snapshot backup_every retain retain_bytes",
+    "journal": "dir durability segment snapshot backup_every retain retain_bytes",
     "protocol": "listen require_auth hmac_keys max_frame",
 }
 
@@ -40,4 +40,4 @@ def test_every_table_has_what_the_design_wants() -> None:
         known.setdefault(table, set()).add(name)
     missing = {table: set(names.split()) - known[table] for table, names in WANTED.items()}
     assert not any(missing.values()), missing
-    assert f"## {ENDPOINT}" in page()
+    assert all(f"## {title}" in page() for title in TABLES)

@@ -151,7 +151,7 @@ async def test_what_the_chain_shows_is_compared_with_what_is_pinned(tmp_path: Pa
             ({"contract": "0x" + "77" * 20}, "another contract"),
             ({"genesis_hash": "0x" + "77" * 32}, "genesis"),
             ({"chain_id": 1337}, f"chain {chain.chain_id}"),
-            ({"senders": {"keys": []}}, "names no file"),
+            ({"senders": {"keys": []}}, "names no key"),
         ):
             wrong = await on_chain(settings(**change))
             assert not wrong.holds and reason in wrong.text, change

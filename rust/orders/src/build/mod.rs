@@ -5,4 +5,4 @@ pub mod request;
 pub mod rlp;
 
 pub use request::{Framing, Wiring};
-pub use rlp::{Signed, Unsigned};
+pub use rlp::Unsigned;

@@ -5,7 +5,7 @@ use types::{
     rlp::{Encodable, Header},
 };
 
-use crate::sign::{Signer, WalletInaccessible, normalised};
+use crate::sign::normalised;
 
 /// EIP-2718 type of an EIP-1559 transaction.
 const KIND: u8 = 2;
@@ -29,19 +29,6 @@ pub struct Unsigned<'a> {
     pub input: &'a [u8],
 }
 
-/// A signed transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
-    /// EIP-2718 bytes.
-    pub raw: Vec<u8>,
-    /// Keccak-256 of them.
-    pub hash: B256,
-    /// What was signed.
-    pub signing_hash: B256,
-    /// The signature.
-    pub signature: Signature,
-}
-
 impl Unsigned<'_> {
     fn fields(&self) -> [&dyn Encodable; 9] {
         // Value is zero and the access list empty: 0x80 and 0xc0.
@@ -58,33 +45,34 @@ impl Unsigned<'_> {
         ]
     }
 
-    /// What a signer is asked to sign.
-    pub fn signing_hash(&self) -> B256 {
-        let fields = self.fields();
-        let payload = fields.iter().map(|field| field.length()).sum();
-        let mut out = Vec::with_capacity(payload + 8);
-        out.push(KIND);
-        Header { list: true, payload_length: payload }.encode(&mut out);
-        fields.iter().for_each(|field| field.encode(&mut out));
-        keccak256(&out)
+    /// Its EIP-2718 bytes without a signature.
+    pub fn payload(&self) -> Vec<u8> {
+        written(&self.fields())
     }
 
-    /// Signs it; `s` is brought low whoever signs.
-    pub fn sign(&self, sender: Address, signer: &mut dyn Signer) -> Result<Signed, WalletInaccessible> {
-        let signing_hash = self.signing_hash();
-        let signature = normalised(&signer.sign(sender, &signing_hash)?);
-        let (r, s): (U256, U256) = (signature.r(), signature.s());
-        let last: [&dyn Encodable; 3] = [&signature.v(), &r, &s];
-        let fields = self.fields();
-        let all = || fields.iter().chain(&last);
-        let payload = all().map(|field| field.length()).sum();
-        let mut raw = Vec::with_capacity(payload + 8);
-        raw.push(KIND);
-        Header { list: true, payload_length: payload }.encode(&mut raw);
-        all().for_each(|field| field.encode(&mut raw));
-        let hash = keccak256(&raw);
-        Ok(Signed { raw, hash, signing_hash, signature })
+    /// What a signer is asked to sign.
+    pub fn signing_hash(&self) -> B256 {
+        keccak256(self.payload())
     }
+
+    /// Its EIP-2718 bytes with a signature, whose `s` is brought low whoever signed, and their Keccak-256.
+    pub fn seal(&self, signature: &Signature) -> (Vec<u8>, B256) {
+        let signature = normalised(signature);
+        let (r, s): (U256, U256) = (signature.r(), signature.s());
+        let [a, b, c, d, e, f, g, h, i] = self.fields();
+        let raw = written(&[a, b, c, d, e, f, g, h, i, &signature.v(), &r, &s]);
+        let hash = keccak256(&raw);
+        (raw, hash)
+    }
+}
+
+fn written(fields: &[&dyn Encodable]) -> Vec<u8> {
+    let payload = fields.iter().map(|field| field.length()).sum();
+    let mut out = Vec::with_capacity(payload + 8);
+    out.push(KIND);
+    Header { list: true, payload_length: payload }.encode(&mut out);
+    fields.iter().for_each(|field| field.encode(&mut out));
+    out
 }
 
 struct EmptyList;
@@ -105,7 +93,7 @@ mod tests {
     use types::{Bytes, Key, Transaction, TxKind, tx::TxEip1559};
 
     use super::*;
-    use crate::sign::MemorySigner;
+    use crate::sign::{MemorySigner, Signer};
 
     proptest! {
         #[test]
@@ -118,7 +106,8 @@ mod tests {
             let mut signer = MemorySigner::new();
             let sender = signer.add(&secret).unwrap();
             let unsigned = Unsigned { chain_id, nonce, tip, max_fee, gas_limit, to: Address::new(to), input: &input };
-            let signed = unsigned.sign(sender, &mut signer).unwrap();
+            let signing_hash = unsigned.signing_hash();
+            let (raw, hash) = unsigned.seal(&signer.sign(sender, &signing_hash).unwrap());
             let plain = Transaction::sign(
                 TxEip1559 {
                     chain_id, nonce, gas_limit,
@@ -131,9 +120,9 @@ mod tests {
                 },
                 &Key::from_bytes(&secret).unwrap(),
             );
-            prop_assert_eq!(&signed.raw[..], &plain.to_bytes()[..]);
-            prop_assert_eq!(signed.hash, plain.hash());
-            prop_assert_eq!(signed.signing_hash, plain.signature_hash());
+            prop_assert_eq!(&raw[..], &plain.to_bytes()[..]);
+            prop_assert_eq!(hash, plain.hash());
+            prop_assert_eq!(signing_hash, plain.signature_hash());
             prop_assert_eq!(plain.recover(), Ok(sender));
         }
     }

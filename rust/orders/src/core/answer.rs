@@ -2,7 +2,7 @@
 
 use types::B256;
 
-use super::{Core, Want, state::Request};
+use super::{Core, Want, signing::Then, state::Request};
 use crate::{
     build::request::bundle_hash,
     failure::FailureCode,
@@ -93,11 +93,7 @@ impl Core {
         let offer = self.suggestion().insisting(highest);
         let done = match kind {
             AttemptKind::Cancel if offer.max_fee <= self.config.max_gas_price => {
-                let signed = self.sign(order_id, slot, AttemptKind::Cancel, Channel::Public, offer);
-                if signed {
-                    self.send(order_id);
-                }
-                signed
+                self.sign(order_id, slot, Then::Cancel, Channel::Public, offer)
             }
             AttemptKind::SpeedUp if !tired => self.replace(order_id, slot, offer, bound),
             _ => false,

@@ -3,7 +3,7 @@
 //! The bytes that builders got never go to a public endpoint. When the window has closed, or no relay has acknowledged in
 //! time, the order is signed again at the same nonce, which makes the old bytes worthless, and that goes public.
 
-use super::{Core, Output, Timer, simulate::Purpose, state::Request};
+use super::{Core, Note, Output, Timer, signing::Then, simulate::Purpose, state::Request};
 use crate::{
     build::request,
     config::{Presim, Relay},
@@ -12,7 +12,7 @@ use crate::{
     lanes::{Need, Owner},
     order::{Bidding, Order},
     states::Event,
-    wire::{AttemptKind, Channel},
+    wire::Channel,
 };
 
 impl Core {
@@ -80,17 +80,19 @@ impl Core {
     /// A window has closed once the chain is past its last block and nothing of that is unknown.
     pub(super) fn close_windows(&mut self) {
         let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
-        let past =
-            |order: &&Order| is_bidding(order) && order.bidding.is_some_and(|bidding| head >= bidding.last_block);
+        let last = |order: &Order| order.bidding.filter(|_| is_bidding(order)).map(|bidding| bidding.last_block);
+        let past = |order: &&Order| last(order).is_some_and(|last| head >= last && self.is_matched_through(last));
         let known = |order: &&Order| !order.slot.is_some_and(|slot| self.state.lookups.contains(&slot));
         let closed: Vec<_> = self.state.orders().filter(past).filter(known).map(|order| order.id).collect();
-        if !closed.is_empty() && self.is_matched_through(head) {
-            closed.into_iter().for_each(|order_id| self.leave_builders(order_id));
-        }
+        closed.into_iter().for_each(|order_id| self.leave_builders(order_id));
     }
 
     /// Before an order goes public it is tried once more, where orders are tried at all.
     fn leave_builders(&mut self, order_id: u64) {
+        // It is leaving already, or on its way to another slot.
+        if self.is_asking(order_id) {
+            return;
+        }
         if self.may_go_public(order_id) && self.config.presim != Presim::Off {
             return self.simulate(order_id, Purpose::GoPublic);
         }
@@ -125,10 +127,6 @@ impl Core {
         let price = head.map_or(0, |head| next_base_fee(&head)).saturating_add(self.config.min_priority_fee);
         if wants && alone && !late && price <= bound {
             let offer = self.suggestion().scaled(self.config.fallback_gas_bps).capped(bound);
-            if let Some(order) = self.state.order_mut(order_id) {
-                // Out of the builders' hands: from here on it is a public order.
-                order.channel = Channel::Public;
-            }
             if self.replace(order_id, slot, offer, bound) {
                 return;
             }
@@ -172,19 +170,13 @@ impl Core {
         let Some(slot) = self.state.lanes.choose(need, self.config.lane_depth, self.config.private_sharing) else {
             return false;
         };
-        self.state.lanes.reserve(slot, order_id);
-        if !self.sign(order_id, slot, AttemptKind::Original, Channel::Private, offer) {
-            self.state.lanes.leave(slot, order_id, self.now.engine_ns, true);
-            return false;
+        self.state.reserve(slot, order_id);
+        self.notes.push(Note::Reserved { order_id, slot });
+        let signs = self.sign(order_id, slot, Then::Move, Channel::Private, offer);
+        if !signs {
+            self.leave_unsigned(order_id, slot);
         }
-        self.notes.push(super::Note::Reserved { order_id, slot });
-        if let Some(order) = self.state.order_mut(order_id) {
-            (order.slot, order.bidding) = (Some(slot), None);
-        }
-        self.advance(order_id, Event::Replaced);
-        self.send(order_id);
-        self.report(order_id, None, Vec::new());
-        true
+        signs
     }
 }
 

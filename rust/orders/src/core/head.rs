@@ -366,7 +366,8 @@ impl Core {
         let Some(entry) = self.state.lanes.settle(slot) else { return };
         let Owner::Orders { ids } = entry.owner else { return };
         for order_id in ids.into_iter().filter(|order_id| *order_id != but) {
-            if self.move_on(order_id) {
+            // One that was to be signed for it is none the worse: it is placed again.
+            if self.place_again(order_id) || self.move_on(order_id) {
                 continue;
             }
             let channel = self.order(order_id).and_then(Order::attempt).map(|attempt| attempt.channel);

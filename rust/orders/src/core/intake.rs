@@ -1,6 +1,6 @@
 //! From a frame to an order with a slot, or to its refusal.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use types::U256;
 
@@ -174,7 +174,7 @@ impl Core {
             order.channel = Channel::Public;
         }
         for pool in &order.pools {
-            *self.state.pools.entry(*pool).or_insert(0) += 1;
+            self.state.pools.entry(*pool).or_default().insert(order_id);
         }
         self.state.orders.insert(order);
         self.advance(order_id, Event::Passed);
@@ -204,20 +204,20 @@ impl Core {
             // Without a simulator nobody can say; the first one goes first.
             Conflict::Simulate => self.config.presim == Presim::Off,
         };
-        waits && self.rivals(order_id).next().is_some()
+        waits && self.sharing(order_id).next().is_some()
     }
 
-    /// Live orders with a slot that share a pool with this one.
-    pub(super) fn rivals(&self, order_id: u64) -> impl Iterator<Item = u64> {
-        let order = self.order(order_id);
-        let shared = order.is_some_and(|order| order.pools.iter().any(|pool| self.state.pools.get(pool) > Some(&1)));
-        let pools = order.filter(|_| shared).map_or(&[][..], |order| &order.pools);
-        let all = if pools.is_empty() { None } else { Some(self.state.orders.iter()) };
-        all.into_iter()
-            .flatten()
-            .filter(move |other| other.id != order_id && other.slot.is_some())
-            .filter(|other| other.pools.iter().any(|pool| pools.contains(pool)))
-            .map(|other| other.id)
+    /// Live orders with a slot that share a pool with this one, by name.
+    pub(super) fn rivals(&self, order_id: u64) -> BTreeSet<u64> {
+        self.sharing(order_id).collect()
+    }
+
+    /// The same, once for each pool that is shared.
+    fn sharing(&self, order_id: u64) -> impl Iterator<Item = u64> {
+        let pools = self.order(order_id).map_or(&[][..], |order| &order.pools);
+        let users = pools.iter().filter_map(|pool| self.state.pools.get(pool)).flatten().copied();
+        let has_slot = |other: &u64| self.state.orders.get(*other).is_some_and(|order| order.slot.is_some());
+        users.filter(move |other| *other != order_id).filter(has_slot)
     }
 
     fn enqueue(&mut self, order_id: u64) {
@@ -292,6 +292,7 @@ fn order_of(id: u64, key: Key, signal: &Signal<'_>, now: Clocks) -> Order {
         tokens: addresses.tokens().collect(),
         input: Vec::new(),
         slot: None,
+        asked: None,
         attempts: Vec::new(),
         replacements: 0,
         resends: 0,

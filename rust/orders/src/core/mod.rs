@@ -13,6 +13,7 @@ mod head;
 mod intake;
 mod out;
 mod reach;
+mod signing;
 mod simulate;
 mod state;
 mod submit;
@@ -22,6 +23,7 @@ use types::{Address, B256, U256};
 
 pub use self::{
     absence::Found,
+    signing::SignerAnswer,
     state::{Counters, State, Summary},
 };
 use crate::{
@@ -178,6 +180,13 @@ pub enum Input {
     },
     /// Nothing else has to be done first: more of what the last blocks hold can be looked at.
     Continue,
+    /// A signer outside has answered.
+    Signature {
+        /// What it was asked, by the name in [`Want::Signature`].
+        request: u64,
+        /// What it says.
+        answer: SignerAnswer,
+    },
 }
 
 /// What has to be done outside.
@@ -268,6 +277,19 @@ pub enum Want {
         /// All that was ever signed for it.
         hashes: Vec<B256>,
     },
+    /// A signature by a key that is not here.
+    Signature {
+        /// Its name in [`Input::Signature`].
+        request: u64,
+        /// For whom; zero: a filler.
+        order_id: u64,
+        /// Whose key.
+        sender: Address,
+        /// The transaction without a signature, as EIP-2718 has it.
+        payload: Vec<u8>,
+        /// Keccak-256 of that.
+        hash: B256,
+    },
 }
 
 /// Something that a person should know.
@@ -313,7 +335,7 @@ pub enum Note {
         /// All of them.
         raw: Vec<u8>,
     },
-    /// A wallet did not sign.
+    /// A wallet did not sign, for now.
     Unsigned {
         /// For which order; zero: a filler.
         order_id: u64,
@@ -353,6 +375,7 @@ stored_choice! {
         19: Restarted,
         20: LookedUp { sender, nonce, found },
         21: Continue,
+        22: Signature { request, answer },
     }
     Note {
         0: Transition { order_id, from, to },
@@ -387,6 +410,11 @@ pub enum Timer {
         /// Which one.
         order_id: u64,
     },
+    /// A lane's wallet is tried again.
+    Wallet {
+        /// Which lane's.
+        lane: u32,
+    },
 }
 
 stored_choice! {
@@ -395,6 +423,7 @@ stored_choice! {
         1: Confirmation { order_id },
         2: Bids { order_id },
         3: Resend { order_id },
+        4: Wallet { lane },
     }
 }
 
@@ -407,6 +436,8 @@ pub struct Core {
     now: Clocks,
     outputs: Vec<Output>,
     notes: Vec<Note>,
+    /// Whether signatures from outside are taken for what they should be.
+    believing: bool,
 }
 
 /// The times of the step under way.
@@ -426,7 +457,8 @@ impl Core {
 
     /// Goes on from a state.
     pub fn resume(config: Config, state: State, wiring: Wiring, signer: Box<dyn Signer>) -> Self {
-        Self { config, state, wiring, signer, now: Clocks::default(), outputs: Vec::new(), notes: Vec::new() }
+        let (now, outputs, notes, believing) = Default::default();
+        Self { config, state, wiring, signer, now, outputs, notes, believing }
     }
 
     /// The settings.
@@ -452,6 +484,12 @@ impl Core {
     /// Gives the signer another one's place, and that one back.
     pub fn exchange_signer(&mut self, signer: Box<dyn Signer>) -> Box<dyn Signer> {
         std::mem::replace(&mut self.signer, signer)
+    }
+
+    /// Takes whatever a signer outside gives for the signature that it should be. For engines whose bytes go nowhere: what
+    /// they would have asked for, nobody has signed.
+    pub fn believe_signers(&mut self) {
+        self.believing = true;
     }
 
     /// What has to be done, since this was last asked.
@@ -497,12 +535,14 @@ impl Core {
             Input::Restarted => self.restart(),
             Input::LookedUp { sender, nonce, found } => self.looked_up(sender, *nonce, found.as_ref()),
             Input::Continue => self.go_on(),
+            Input::Signature { request, answer } => self.answered(*request, answer),
         }
     }
 
     /// Other settings. Senders may be added; one that is taken away keeps its lane until the next journal.
     fn configure(&mut self, config: Config) {
         self.state.lanes.extend(&config.senders);
+        self.state.lanes.set_outside(&config.outside);
         self.state.up.resize(config.endpoints.len(), true);
         self.config = config;
     }

@@ -74,7 +74,11 @@ impl Core {
 
     /// The live orders that an order has to pay after.
     fn before(&self, order_id: u64) -> Vec<u64> {
-        if self.config.conflict == Conflict::Simulate { self.rivals(order_id).collect() } else { Vec::new() }
+        if self.config.conflict == Conflict::Simulate {
+            self.rivals(order_id).into_iter().collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Asks what an order would do now.

@@ -7,7 +7,7 @@ use std::{
 
 use types::{Address, B256};
 
-use super::{Clocks, Now, Timer, simulate::Trying};
+use super::{Clocks, Now, Timer, signing::Asking, simulate::Trying};
 use crate::{
     arena::{Arena, Place},
     chain::{Receipt, Ring},
@@ -176,12 +176,14 @@ pub struct State {
     pub(super) lanes: Lanes,
     pub(super) hashes: HashMap<B256, Signee>,
     pub(super) requests: BTreeMap<u64, Request>,
+    /// What signers outside are asked for, by name.
+    pub(super) askings: BTreeMap<u64, Asking>,
     /// Validated orders without a slot, the most profitable first.
     pub(super) queue: BTreeSet<(Reverse<u128>, u64)>,
     /// What is being simulated.
     pub(super) simulating: BTreeMap<u64, Trying>,
-    /// How many live orders use a pool.
-    pub(super) pools: HashMap<Address, u32>,
+    /// The live orders that use a pool.
+    pub(super) pools: HashMap<Address, BTreeSet<u64>>,
     pub(super) ring: Ring,
     /// Blocks whose receipts are known: ours of them.
     pub(super) receipts: HashMap<B256, Vec<Receipt>>,
@@ -221,7 +223,7 @@ stored! {
     }
     State {
         engine_ns, wall_ns, shift, next_order, next_request, window, sources, orders, watched, summaries, lanes, hashes,
-        requests, queue, simulating, pools, ring, receipts, unlanded, has_more, landed, shallow, lookups, finalized, tip, wheel, outbox, up, recount, halted,
+        requests, askings, queue, simulating, pools, ring, receipts, unlanded, has_more, landed, shallow, lookups, finalized, tip, wheel, outbox, up, recount, halted,
         failures_in_row, spent, counters,
     }
 }
@@ -257,6 +259,12 @@ impl Stored for Orders {
     }
 }
 
+fn lanes_of(config: &Config) -> Lanes {
+    let mut lanes = Lanes::new(&config.senders);
+    lanes.set_outside(&config.outside);
+    lanes
+}
+
 impl State {
     /// An engine's memory before anything happened.
     pub fn new(config: &Config) -> Self {
@@ -271,9 +279,10 @@ impl State {
             orders: Orders::new(config.max_concurrent_orders),
             watched: BTreeMap::new(),
             summaries: VecDeque::new(),
-            lanes: Lanes::new(&config.senders),
+            lanes: lanes_of(config),
             hashes: HashMap::new(),
             requests: BTreeMap::new(),
+            askings: BTreeMap::new(),
             queue: BTreeSet::new(),
             simulating: BTreeMap::new(),
             unlanded: VecDeque::new(),
@@ -308,6 +317,11 @@ impl State {
         self.engine_ns = self.engine_ns.max(engine);
         self.wall_ns = now.wall_ns;
         Clocks { engine_ns: self.engine_ns, wall_ns: now.wall_ns }
+    }
+
+    /// What the wall's clock said at the last step.
+    pub fn wall_ns(&self) -> u64 {
+        self.wall_ns
     }
 
     /// An order that lives or is still watched.
@@ -390,6 +404,11 @@ impl State {
     /// The transaction that a request carries, as long as it was not answered.
     pub fn sent_hash(&self, request: u64) -> Option<B256> {
         self.requests.get(&request).map(|request| request.hash)
+    }
+
+    /// What signers outside are asked for: its name, and for which order.
+    pub fn asked(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.askings.iter().map(|(request, asking)| (*request, asking.order_id))
     }
 
     /// The order that a hash was signed for, and which of its attempts it is.

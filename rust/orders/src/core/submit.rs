@@ -1,22 +1,21 @@
-//! Slots, signatures and requests; and the end of orders that the chain has not settled.
+//! Slots and requests; and the end of orders that the chain has not settled.
 
-use super::{Core, Note, Output, Timer, state::Request};
+use super::{Core, Note, Output, Timer, signing::Then, state::Request};
 use crate::{
-    build::{Unsigned, request},
+    build::request,
     failure::FailureCode,
     fees::{Offer, next_base_fee},
-    gates::GAS_LIMIT_MIN,
     lanes::Need,
     order::{Attempt, Order, Slot},
     states::{Event, State},
-    wire::{AttemptKind, Channel, flags},
+    wire::{Channel, flags},
 };
 
 /// How many lanes are tried when wallets don't sign.
 const WALLETS_TRIED: usize = 3;
 
 impl Core {
-    /// Gives an order a slot, signs it and sends it. False: no slot is free, and the order waits.
+    /// Gives an order a slot, has it signed, and sends it. False: no slot is free, and the order waits.
     pub(super) fn place(&mut self, order_id: u64) -> bool {
         for _ in 0..WALLETS_TRIED {
             let Some(order) = self.order(order_id) else { return true };
@@ -28,94 +27,21 @@ impl Core {
                 return false;
             };
             let queued = (std::cmp::Reverse(order.expected_wei as u128), order_id);
-            self.state.lanes.reserve(slot, order_id);
+            self.state.reserve(slot, order_id);
             if let Some(order) = self.state.order_mut(order_id) {
                 order.slot = Some(slot);
             }
+            self.notes.push(Note::Reserved { order_id, slot });
             let channel = if private { Channel::Private } else { Channel::Public };
-            if self.sign(order_id, slot, AttemptKind::Original, channel, offer) {
-                self.notes.push(Note::Reserved { order_id, slot });
+            if self.sign(order_id, slot, Then::Place, channel, offer) {
                 self.state.queue.remove(&queued);
-                self.advance(order_id, Event::Signed);
-                self.send(order_id);
+                if self.is_asking(order_id) {
+                    self.advance(order_id, Event::Queued);
+                }
                 return true;
             }
-            self.state.lanes.leave(slot, order_id, self.now.engine_ns, true);
-            if let Some(order) = self.state.order_mut(order_id) {
-                order.slot = None;
-            }
+            self.leave_unsigned(order_id, slot);
         }
-        false
-    }
-
-    /// Signs one more attempt for a slot; `order_id` zero: a filler. False: the wallet did not sign, and its lane pauses.
-    pub(super) fn sign(
-        &mut self,
-        order_id: u64,
-        slot: Slot,
-        kind: AttemptKind,
-        channel: Channel,
-        offer: Offer,
-    ) -> bool {
-        let lane = self.state.lanes.lane(slot.lane);
-        let (sender, proven) = (lane.sender, lane.proven);
-        let order = self.state.order(order_id);
-        let (to, input, gas_limit) = match (kind, order) {
-            (AttemptKind::Original | AttemptKind::SpeedUp, Some(order)) => {
-                (order.contract, &order.input[..], order.gas_limit)
-            }
-            _ => (sender, &[][..], GAS_LIMIT_MIN),
-        };
-        let Offer { max_fee, tip } = offer;
-        let chain_id = self.config.chain_id;
-        let unsigned = Unsigned { chain_id, nonce: slot.nonce, tip, max_fee, gas_limit, to, input };
-        let signed = match unsigned.sign(sender, &mut *self.signer) {
-            Ok(signed) => signed,
-            Err(error) => return self.wallet_failed(order_id, slot, error.to_string()),
-        };
-        // The signer's answer is checked once for each sender, and always where assertions are on.
-        if (!proven || cfg!(debug_assertions))
-            && types::keys::recover(&signed.signing_hash, &signed.signature) != Ok(sender)
-        {
-            return self.wallet_failed(order_id, slot, format!("the signature for {sender} is somebody else's"));
-        }
-        if !proven {
-            self.state.lanes.change(slot.lane, |lane| lane.proven = true);
-        }
-        let head = self.state.ring.head();
-        let attempt = Attempt {
-            hash: signed.hash,
-            slot,
-            kind,
-            channel,
-            offer,
-            gas_limit,
-            market: head.map_or(0, next_base_fee).saturating_add(self.state.tip),
-            block: head.map_or(0, |head| head.number),
-            target_block: 0,
-            raw: signed.raw,
-            open: 0,
-            accepted: false,
-            ambiguous: false,
-            refusal: None,
-        };
-        self.notes.push(Note::Signed { order_id, slot, kind, raw: attempt.raw.clone() });
-        self.state.hashes.insert(attempt.hash, super::state::Signee { order_id, slot });
-        if order_id == 0 {
-            self.state.lanes.fill(slot, attempt);
-        } else {
-            self.state.lanes.signed(slot, &attempt, channel == Channel::Public);
-            if let Some(order) = self.state.order_mut(order_id) {
-                order.attempts.push(attempt);
-            }
-        }
-        true
-    }
-
-    fn wallet_failed(&mut self, order_id: u64, slot: Slot, why: String) -> bool {
-        self.notes.push(Note::Unsigned { order_id, slot });
-        self.state.lanes.change(slot.lane, |lane| lane.paused = true);
-        self.alert(true, "wallet_inaccessible", order_id, why);
         false
     }
 
@@ -185,25 +111,19 @@ impl Core {
         if !order.is_out() || order.inclusion.is_some() || order.cancel_for.is_some() || !public || tired {
             return false;
         }
+        if order.asked.is_some() {
+            return true;
+        }
         let Some(highest) = self.state.lanes.entry(slot).map(|entry| entry.highest) else { return false };
-        let offer = self.suggestion().capped(bound).replacing(highest);
+        let offer = self.suggestion().capped(bound).replacing(highest, self.config.bump);
         self.replace(order_id, slot, offer, bound)
     }
 
-    /// Signs and sends a replacement that its pool can't call underpriced, where it still can't lose.
+    /// Signs and sends a replacement that its pool can't call underpriced, where it still can't lose and a block could
+    /// hold it.
     pub(super) fn replace(&mut self, order_id: u64, slot: Slot, offer: Offer, bound: u64) -> bool {
-        if offer.max_fee > bound || !self.sign(order_id, slot, AttemptKind::SpeedUp, Channel::Public, offer) {
-            return false;
-        }
-        self.state.counters.replacements += 1;
-        if let Some(order) = self.state.order_mut(order_id) {
-            order.replacements += 1;
-            order.resends = 0;
-        }
-        self.advance(order_id, Event::Replaced);
-        self.send(order_id);
-        self.report(order_id, None, Vec::new());
-        true
+        let base = self.state.ring.head().map_or(0, next_base_fee);
+        (base..=bound).contains(&offer.max_fee) && self.sign(order_id, slot, Then::Replace, Channel::Public, offer)
     }
 
     /// Wants an order gone, for a reason. Before it is signed that is all; afterwards its slot has to be taken away, and
@@ -223,6 +143,8 @@ impl Core {
         }
         order.cancel_for = Some(why);
         self.state.counters.cancels += 1;
+        // Nobody wants it for more any longer.
+        self.let_go(order_id);
         let Some(slot) = self.order(order_id).and_then(|order| order.slot) else { return };
         if self.order(order_id).is_some_and(|order| order.inclusion.is_some()) {
             return;
@@ -238,28 +160,21 @@ impl Core {
     /// A transfer of nothing to ourselves in the order's slot, above everything that was offered there.
     pub(super) fn take_slot(&mut self, order_id: u64, slot: Slot) {
         let Some(highest) = self.state.lanes.entry(slot).map(|entry| entry.highest) else { return };
-        let offer = self.suggestion().replacing(highest);
+        let offer = self.suggestion().replacing(highest, self.config.bump);
         if offer.max_fee > self.config.max_gas_price {
             let text = format!("a cancel would cost {} wei for a unit of gas", offer.max_fee);
             return self.alert(false, "cancel_too_dear", order_id, text);
         }
-        if self.sign(order_id, slot, AttemptKind::Cancel, Channel::Public, offer) {
-            self.advance(order_id, Event::CancelSent);
-            self.send(order_id);
-        }
+        self.sign(order_id, slot, Then::Cancel, Channel::Public, offer);
     }
 
     /// A transfer that closes a hole.
     pub(super) fn fill_hole(&mut self, slot: Slot) {
         let Some(highest) = self.state.lanes.entry(slot).map(|entry| entry.highest) else { return };
-        let offer = self.suggestion().replacing(highest).capped(self.config.max_gas_price);
-        if !self.state.lanes.lane(slot.lane).is_open()
-            || !self.sign(0, slot, AttemptKind::Filler, Channel::Public, offer)
-        {
-            return;
+        let offer = self.suggestion().replacing(highest, self.config.bump).capped(self.config.max_gas_price);
+        if self.state.lanes.lane(slot.lane).is_open() {
+            self.sign(0, slot, Then::Fill, Channel::Public, offer);
         }
-        self.state.counters.nonce_holes_filled += 1;
-        self.resend_filler(slot);
     }
 
     /// Sends a slot's newest filler.
@@ -275,6 +190,7 @@ impl Core {
             return;
         }
         let never_left = event == Event::Refused;
+        self.let_go(order_id);
         if let Some(order) = self.state.order_mut(order_id) {
             order.failure = Some(code);
             order.reason = reason;
@@ -291,18 +207,19 @@ impl Core {
 
     /// An order has ended: it is reported, its place is free, and those that waited for it go on.
     pub(super) fn finish(&mut self, order_id: u64) {
+        self.let_go(order_id);
         let Some(order) = self.order(order_id) else { return };
         let queued = (std::cmp::Reverse(order.expected_wei as u128), order_id);
         let failure = order.failure;
-        let was_sent = order.slot.is_some();
+        let was_sent = !order.attempts.is_empty();
         self.state.queue.remove(&queued);
         self.state.simulating.remove(&order_id);
         self.report(order_id, None, Vec::new());
         let Some(mut order) = self.state.orders.remove(order_id) else { return };
         for pool in &order.pools {
-            if let Some(live) = self.state.pools.get_mut(pool) {
-                *live -= 1;
-                if *live == 0 {
+            if let Some(users) = self.state.pools.get_mut(pool) {
+                users.remove(&order_id);
+                if users.is_empty() {
                     self.state.pools.remove(pool);
                 }
             }

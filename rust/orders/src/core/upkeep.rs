@@ -6,7 +6,7 @@ use crate::{
     fees::next_base_fee,
     order::Order,
     states::{Event, State, Sub},
-    wire::{Channel, flags},
+    wire::{AttemptKind, Channel, flags},
 };
 
 /// Most orders that are signed again at one head: a storm of fees must not stall the intake for longer than 2 ms.
@@ -21,6 +21,7 @@ impl Core {
                 Timer::Confirmation { order_id } => self.confirmation_due(order_id),
                 Timer::Bids { order_id } => self.bids_due(order_id),
                 Timer::Resend { order_id } => self.resend(order_id),
+                Timer::Wallet { lane } => self.wallet_due(lane),
             }
         }
         for (slot, since) in self.state.lanes.blocking() {
@@ -54,7 +55,7 @@ impl Core {
     /// Looks after what is out, once for each head.
     pub(super) fn look_after(&mut self) {
         let out = self.state.orders().filter(|order| order.is_out() && order.inclusion.is_none());
-        let mut slow = Vec::new();
+        let (mut slow, mut held) = (Vec::new(), Vec::new());
         let base = self.state.ring.head().map_or(0, next_base_fee);
         let number = self.state.ring.head().map_or(0, |head| head.number);
         let market = base.saturating_add(self.state.tip);
@@ -69,6 +70,13 @@ impl Core {
             if order.cancel_for.is_none() && (dearer || attempt.offer.max_fee < base || waited) {
                 slow.push(order.id);
             }
+            // Its wallet did not sign the cancel, or it was too dear.
+            if order.cancel_for.is_some() && attempt.kind != AttemptKind::Cancel && order.asked.is_none() {
+                held.push((order.id, attempt.slot));
+            }
+        }
+        for (order_id, slot) in held.into_iter().take(REPLACEMENTS_AT_ONCE) {
+            self.take_slot(order_id, slot);
         }
         for order_id in slow.into_iter().take(REPLACEMENTS_AT_ONCE) {
             self.raise(order_id);
@@ -112,6 +120,7 @@ impl Core {
     /// A process took up the work: nobody knows what became of the requests that were under way.
     pub(super) fn restart(&mut self) {
         self.state.requests.clear();
+        self.ask_again();
         let out: Vec<_> = self.state.orders().filter(|order| order.is_out()).map(|order| order.id).collect();
         for order_id in out {
             let Some(order) = self.state.order_mut(order_id) else { continue };
@@ -119,10 +128,12 @@ impl Core {
                 attempt.ambiguous |= attempt.open > 0;
                 attempt.open = 0;
             }
+            let order_slot = order.slot;
             let (included, private) =
                 (order.inclusion.is_some(), order.attempt().is_some_and(|one| one.channel == Channel::Private));
             self.advance(order_id, Event::Unanswered);
-            if included {
+            let is_settled = order_slot.is_some_and(|slot| self.state.lanes.entry(slot).is_none());
+            if included || is_settled {
                 continue;
             }
             if private {

@@ -126,8 +126,8 @@ fn apply(world: &mut World, op: &Op) {
     }
 }
 
-fn try_all(ops: &[Op], sharing: u32, presim: Presim, relay: Relay) {
-    let mut world = World::new(sharing, presim, relay);
+fn try_all(ops: &[Op], sharing: u32, presim: Presim, relay: Relay, outside: usize) {
+    let mut world = World::new(sharing, presim, relay, outside);
     for op in ops {
         apply(&mut world, op);
     }
@@ -159,8 +159,9 @@ proptest! {
     #[test]
     fn nothing_is_executed_twice_lost_or_misreported(
         ops in prop::collection::vec(op(), 1..120), sharing in 1u32..=2, presim in presims(), relay in relays(),
+        outside in 0usize..=2,
     ) {
-        try_all(&ops, sharing, presim, relay);
+        try_all(&ops, sharing, presim, relay, outside);
     }
 }
 
@@ -171,9 +172,10 @@ proptest! {
     fn an_absence_of_any_length_loses_nothing(
         before in prop::collection::vec(op(), 10..50), depth in 0usize..4, blocks in 120usize..140,
         after in prop::collection::vec(op(), 1..10), sharing in 1u32..=2, presim in presims(), relay in relays(),
+        outside in 0usize..=2,
     ) {
         let ops: Vec<_> = before.into_iter().chain([Op::Absence { depth, blocks }]).chain(after).collect();
-        try_all(&ops, sharing, presim, relay);
+        try_all(&ops, sharing, presim, relay, outside);
     }
 }
 
@@ -212,9 +214,10 @@ fn scenario(calm: bool) -> Vec<Op> {
 
 #[test]
 fn a_process_that_ends_after_any_record_of_its_journal_leaves_the_ledger_of_one_that_does_not() {
-    for (calm, presim) in [(true, Presim::Off), (false, Presim::Off), (false, Presim::Always)] {
+    let ways = [(true, Presim::Off, 0), (false, Presim::Off, 0), (false, Presim::Always, 0), (false, Presim::Off, 1)];
+    for (calm, presim, outside) in ways {
         let run = |last_record| {
-            let mut world = World::new(1, presim, Relay::Flashbots);
+            let mut world = World::new(1, presim, Relay::Flashbots, outside);
             let first = world.engine().next_record();
             world.last_record = last_record;
             scenario(calm).iter().for_each(|op| apply(&mut world, op));

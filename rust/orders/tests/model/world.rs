@@ -7,7 +7,7 @@ use std::{
 };
 
 use execlayer_orders::{
-    Config, Engine, Found, Input, Now, Output, Simulation, State, Want,
+    Config, Engine, Found, Input, Now, Output, SignerAnswer, Simulation, State, Want,
     build::{Framing, Wiring},
     chain::{Head, Receipt},
     config::{Conflict, Endpoint, Presim, Relay},
@@ -18,7 +18,7 @@ use execlayer_orders::{
     stored::Stored,
     wire::{AuthKeys, Channel, FillKind, Frame, Header, Message, Report, flags},
 };
-use types::{Address, B256, Key, Transaction, U256, primitives::hex};
+use types::{Address, B256, Key, Transaction, U256, keccak256, keys::HALF_ORDER, primitives::hex};
 
 use super::{
     chain::{CONTRACT, Chain, RECIPIENT, Reply, TOKEN},
@@ -77,12 +77,33 @@ fn secrets() -> [B256; 2] {
     [B256::repeat_byte(0x21), B256::repeat_byte(0x22)]
 }
 
-fn signer() -> Box<MemorySigner> {
+/// The keys in the engine's process: all but those of the first senders.
+fn signer(outside: usize) -> Box<MemorySigner> {
     let mut signer = MemorySigner::new();
-    for secret in secrets() {
-        signer.add(&secret).unwrap();
+    for secret in &secrets()[outside..] {
+        signer.add(secret).unwrap();
     }
     Box::new(signer)
+}
+
+/// A signer elsewhere: it may be away, refuse, sign with another key or give anything, and `s` may be in either half.
+fn signed_elsewhere(sender: &Address, hash: &B256, whim: u64) -> SignerAnswer {
+    let keys = secrets().map(|secret| Key::from_bytes(&secret).unwrap());
+    let is_senders = |key: &&Key| key.address() == *sender;
+    let reason = || "a whim".to_owned();
+    let sign = |key: &Key| {
+        let signature = key.sign(hash);
+        let high = HALF_ORDER * U256::from(2) + U256::ONE - signature.s();
+        let s = if whim.is_multiple_of(2) { signature.s() } else { high };
+        SignerAnswer::Signed { compact: [signature.r().to_be_bytes::<32>(), s.to_be_bytes()].concat() }
+    };
+    match whim % 16 {
+        0 => SignerAnswer::Unreachable { reason: reason() },
+        1 => SignerAnswer::Refused { reason: reason() },
+        2 => sign(keys.iter().find(|key| !is_senders(key)).unwrap()),
+        3 => SignerAnswer::Signed { compact: vec![7; 64] },
+        _ => sign(keys.iter().find(is_senders).unwrap()),
+    }
 }
 
 fn wiring() -> Wiring {
@@ -90,7 +111,7 @@ fn wiring() -> Wiring {
 }
 
 impl World {
-    pub fn new(sharing: u32, presim: Presim, relay: Relay) -> Self {
+    pub fn new(sharing: u32, presim: Presim, relay: Relay, outside: usize) -> Self {
         let senders: Vec<_> = secrets().iter().map(|secret| Key::from_bytes(secret).unwrap().address()).collect();
         let public = Endpoint { submit: true, relay: Relay::None };
         let config = Config {
@@ -103,6 +124,7 @@ impl World {
             presim,
             max_failures_in_row: u32::MAX,
             max_state_lag: if presim == Presim::Off { u64::MAX } else { 1 },
+            outside: senders[..outside].to_vec(),
             ..Config::new(1, CONTRACT, RECIPIENT, senders)
         };
         let mut world = Self {
@@ -138,7 +160,8 @@ impl World {
     fn open(&mut self) {
         let auth = AuthKeys::default();
         let engine =
-            Engine::open(self.folder.path(), SEGMENT_BYTES, self.config.clone(), wiring(), signer(), auth).unwrap();
+            Engine::open(self.folder.path(), SEGMENT_BYTES, self.config.clone(), wiring(), self.signer(), auth)
+                .unwrap();
         let is_new = engine.is_new();
         self.engine = Some(engine);
         if !is_new {
@@ -146,6 +169,10 @@ impl World {
             self.show_head();
             self.tell_accounts();
         }
+    }
+
+    fn signer(&self) -> Box<MemorySigner> {
+        signer(self.config.outside.len())
     }
 
     pub fn engine(&self) -> &Engine {
@@ -385,6 +412,14 @@ impl World {
                 });
                 self.step(Input::LookedUp { sender, nonce, found });
             }
+            Want::Signature { request, sender, payload, hash, .. } => {
+                assert_eq!(keccak256(&payload), hash);
+                assert!(self.config.outside.contains(&sender));
+                let answer = signed_elsewhere(&sender, &hash, u64::from(hash[31]) + request);
+                self.step(Input::Signature { request, answer: answer.clone() });
+                // Whoever says it twice changes nothing.
+                self.step(Input::Signature { request, answer });
+            }
             Want::Reason { .. } | Want::State { .. } => {}
         }
     }
@@ -495,7 +530,7 @@ impl World {
     /// What must hold in the end.
     pub fn judge(&self) {
         let state = self.engine().core().state();
-        let again = execlayer_orders::engine::verify(self.folder.path(), 1, signer()).unwrap().unwrap().core;
+        let again = execlayer_orders::engine::verify(self.folder.path(), 1, self.signer()).unwrap().unwrap().core;
         assert_eq!(again.state().to_stored(), state.to_stored(), "the journal's replay is another engine");
         let ledger: i128 = state.counters().total_realized_wei;
         assert_eq!(ledger, self.chain.balance(&self.fillers), "the ledger is not what the chain did");

@@ -1,0 +1,95 @@
+//! Rules that once were broken.
+
+use execlayer_orders::{
+    Config, Input, State, Sub,
+    chain::Receipt,
+    config::Conflict,
+    wire::{AttemptKind, Channel},
+};
+
+use super::desk::{Desk, GWEI, SECOND, config};
+
+const PROFIT: i128 = 10i128.pow(18);
+
+/// All keys are here.
+fn home(count: usize) -> Config {
+    Config { outside: Vec::new(), ..config(count) }
+}
+
+#[test]
+fn other_settings_at_a_start_do_not_turn_the_clock_back() {
+    let mut desk = Desk::new(home(1));
+    let order = desk.signal(PROFIT, Channel::Public);
+    desk.config.max_gas_price -= 1;
+    // Were the time since 1970 to pass, every deadline would have.
+    desk.restart();
+    desk.pass(SECOND);
+    assert!(desk.order(order).is_out() && desk.order(order).cancel_for.is_none());
+    assert_eq!(desk.engine.as_ref().unwrap().core().state().wall_ns(), desk.now.wall_ns);
+}
+
+#[test]
+fn a_private_window_closes_with_its_own_blocks_whatever_is_unknown_of_later_ones() {
+    let mut desk = Desk::new(home(1));
+    let order = desk.signal(PROFIT, Channel::Private);
+    desk.step(Input::Written { request: 1 });
+    for (number, is_known) in [(101, true), (102, true), (103, false), (104, false)] {
+        desk.head(number, GWEI);
+        if is_known {
+            desk.block(number, vec![]);
+        }
+    }
+    assert!(desk.order(order).is_out(), "its last block is not known");
+    desk.block(103, vec![]);
+    assert_eq!(desk.order(order).state(), State::Failed);
+}
+
+#[test]
+fn more_is_only_offered_where_a_block_could_hold_it() {
+    let mut desk = Desk::new(Config { max_gas_price: 5 * GWEI, ..home(1) });
+    let order = desk.signal(PROFIT, Channel::Public);
+    let offered = desk.order(order).attempts[0].offer.max_fee;
+    assert!(offered < 5 * GWEI);
+    desk.head(101, 20 * GWEI);
+    desk.block(101, vec![]);
+    desk.step(Input::SpeedUp { order_id: order });
+    assert_eq!(desk.order(order).attempts.len(), 1, "below the base fee it could only wait");
+    desk.head(102, 4 * GWEI);
+    desk.block(102, vec![]);
+    let attempts = &desk.order(order).attempts;
+    assert_eq!((attempts.len(), attempts[1].kind), (2, AttemptKind::SpeedUp));
+}
+
+#[test]
+fn replacements_rise_by_the_fraction_that_is_set() {
+    for (bump, more) in [((9, 8), 9.0 / 8.0), ((3, 2), 1.5)] {
+        let mut desk = Desk::new(Config { bump, ..home(1) });
+        let order = desk.signal(PROFIT, Channel::Public);
+        desk.step(Input::SpeedUp { order_id: order });
+        let [first, second] = &desk.order(order).attempts[..] else { panic!("one replacement") };
+        for (was, is) in [(first.offer.max_fee, second.offer.max_fee), (first.offer.tip, second.offer.tip)] {
+            assert!((is as f64 / was as f64 - more).abs() < 1e-6, "{was} {is}");
+        }
+    }
+}
+
+#[test]
+fn orders_wait_for_those_that_share_a_pool_and_for_no_others() {
+    let mut desk = Desk::new(Config { conflict: Conflict::Serialize, ..home(3) });
+    let [first, second] = [(); 2].map(|()| desk.signal(PROFIT, Channel::Public));
+    assert_eq!((desk.order(first).sub, desk.order(second).sub), (Sub::Intent, Sub::Queued));
+    // Gone with what it waited for: the next has its turn.
+    desk.step(Input::Cancel { order_id: second });
+    let third = desk.signal(PROFIT, Channel::Public);
+    assert_eq!(desk.order(third).sub, Sub::Queued);
+    let hash = desk.order(first).attempts[0].hash;
+    let receipt =
+        Receipt { tx_hash: hash, tx_index: 0, success: true, gas_used: 100_000, gas_price: GWEI, logs: Vec::new() };
+    for number in 101..=103 {
+        desk.head(number, GWEI);
+        desk.block(number, if number == 101 { vec![receipt.clone()] } else { Vec::new() });
+    }
+    assert_eq!(desk.order(first).sub, Sub::Confirmed);
+    assert_eq!(desk.order(third).sub, Sub::Intent);
+    desk.prove();
+}
