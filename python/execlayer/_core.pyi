@@ -21,6 +21,7 @@ __all__ = [
     "Key",
     "Log",
     "Mined",
+    "OrderChannel",
     "OrderEngine",
     "OrderReceipts",
     "Outcome",

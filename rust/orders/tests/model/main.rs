@@ -25,6 +25,7 @@ enum Op {
     ShowOldHead { back: usize },
     Answer { pick: usize },
     Accounts,
+    StaleAccounts { back: usize },
     Pass { ms: u64 },
     Crash,
     CrashWithin { what: u8, kept: usize, order: u64 },
@@ -46,6 +47,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0usize..8).prop_map(|back| Op::ShowOldHead { back }),
         12 => (0usize..50).prop_map(|pick| Op::Answer { pick }),
         2 => Just(Op::Accounts),
+        1 => (1usize..6).prop_map(|back| Op::StaleAccounts { back }),
         3 => prop_oneof![Just(100u64), Just(1_100), Just(12_000), Just(301_000)].prop_map(|ms| Op::Pass { ms }),
         1 => Just(Op::Crash),
         1 => (0u8..4, 0usize..6, 1u64..20).prop_map(|(what, kept, order)| Op::CrashWithin { what, kept, order }),
@@ -102,6 +104,7 @@ fn apply(world: &mut World, op: &Op) {
         }
         Op::Answer { pick } => world.answer(pick),
         Op::Accounts => world.tell_accounts(),
+        Op::StaleAccounts { back } => world.tell_stale_accounts(back),
         Op::Pass { ms } => world.pass(ms),
         Op::Crash => world.crash(),
         Op::CrashWithin { what, kept, order } => {
@@ -126,13 +129,14 @@ fn apply(world: &mut World, op: &Op) {
     }
 }
 
-fn try_all(ops: &[Op], sharing: u32, presim: Presim, relay: Relay, outside: usize) {
+fn try_all(ops: &[Op], sharing: u32, presim: Presim, relay: Relay, outside: usize) -> World {
     let mut world = World::new(sharing, presim, relay, outside);
     for op in ops {
         apply(&mut world, op);
     }
     world.come_to_rest();
     world.judge();
+    world
 }
 
 fn config(cases: u32) -> ProptestConfig {
@@ -162,6 +166,20 @@ proptest! {
         outside in 0usize..=2,
     ) {
         try_all(&ops, sharing, presim, relay, outside);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(cases(40)))]
+
+    #[test]
+    fn what_comes_again_late_and_in_another_order_changes_nothing_that_has_ended(
+        ops in prop::collection::vec(op(), 20..80), presim in presims(), relay in relays(), outside in 0usize..=2,
+        first in any::<prop::sample::Index>(), stride in prop::sample::select(&[1usize, 7, 31, 101]),
+    ) {
+        let mut world = try_all(&ops, 1, presim, relay, outside);
+        world.say_all_again(first.index(1000), stride);
+        world.judge();
     }
 }
 

@@ -64,6 +64,8 @@ pub struct World {
     expected: BTreeMap<u64, i128>,
     fillers: Vec<B256>,
     results: BTreeMap<u64, Vec<u8>>,
+    /// Heads, receipts, replies and signatures, as they were told.
+    heard: Vec<Input>,
     ended: BTreeMap<u64, State>,
     /// How many blocks can't be reorganised any more.
     pub final_blocks: usize,
@@ -146,6 +148,7 @@ impl World {
             expected: BTreeMap::new(),
             fillers: Vec::new(),
             results: BTreeMap::new(),
+            heard: Vec::new(),
             ended: BTreeMap::new(),
             final_blocks: 1,
             deep: false,
@@ -182,6 +185,12 @@ impl World {
     pub fn step(&mut self, input: Input) {
         self.now.mono_ns += 1000;
         self.now.wall_ns += 1000;
+        if matches!(
+            input,
+            Input::Head { .. } | Input::Receipts { .. } | Input::Replied { .. } | Input::Signature { .. }
+        ) {
+            self.heard.push(input.clone());
+        }
         let (path, engine) = (self.segment(), self.engine.as_mut().unwrap());
         let first = engine.next_record();
         let last = self.last_record.filter(|last| *last >= first);
@@ -429,6 +438,36 @@ impl World {
         let nonce = self.chain.nonce(&sender);
         let balance = U256::from(10u64.pow(18));
         self.step(Input::Account { sender, nonce, balance, number: head.number, block: head.hash });
+    }
+
+    /// A node that lags tells of senders what was so some blocks ago.
+    pub fn tell_stale_accounts(&mut self, back: usize) {
+        for sender in self.config.senders.clone() {
+            let blocks = &self.chain.blocks;
+            let known = &blocks[..blocks.len().saturating_sub(back).max(1)];
+            let sent = known.iter().flat_map(|block| &block.transactions).filter(|(_, from, _)| *from == sender);
+            let (head, nonce) = (known.last().unwrap().head, sent.count() as u64);
+            let balance = U256::from(10u64.pow(18));
+            self.step(Input::Account { sender, nonce, balance, number: head.number, block: head.hash });
+        }
+    }
+
+    /// Everything that nodes said is said again, from `first` on around: late, twice, in another order. What has ended
+    /// has ended, and the ledger is what it was.
+    pub fn say_all_again(&mut self, first: usize, stride: usize) {
+        let fates = |world: &Self| {
+            let state = world.engine().core().state();
+            let orders: Vec<_> = state.watched().map(|order| (order.id, order.sub, order.ledger)).collect();
+            (orders, state.counters().clone(), world.results.clone())
+        };
+        let (before, heard) = (fates(self), std::mem::take(&mut self.heard));
+        for number in 0..heard.len() {
+            self.step(heard[(first + number * stride) % heard.len()].clone());
+        }
+        let after = fates(self);
+        assert_eq!(before.0, after.0);
+        assert_eq!(before.1, after.1);
+        assert_eq!(before.2, after.2);
     }
 
     pub fn tell_accounts(&mut self) {

@@ -1,11 +1,15 @@
 //! Rules that once were broken.
 
 use execlayer_orders::{
-    Config, Input, State, Sub,
+    Config, FailureCode, Input, State, Sub,
     chain::Receipt,
     config::Conflict,
+    lanes::Owner,
+    replies::{Answer, Class, Verdict, verdict},
     wire::{AttemptKind, Channel},
 };
+
+use proptest::prelude::*;
 
 use super::desk::{Desk, GWEI, SECOND, config};
 
@@ -92,4 +96,78 @@ fn orders_wait_for_those_that_share_a_pool_and_for_no_others() {
     assert_eq!(desk.order(first).sub, Sub::Confirmed);
     assert_eq!(desk.order(third).sub, Sub::Intent);
     desk.prove();
+}
+
+#[test]
+fn a_cancel_is_never_undone_by_a_wish_for_speed() {
+    let mut desk = Desk::new(home(1));
+    let order = desk.signal(PROFIT, Channel::Public);
+    desk.step(Input::Cancel { order_id: order });
+    for number in 101..=110 {
+        desk.step(Input::SpeedUp { order_id: order });
+        desk.head(number, GWEI);
+        desk.block(number, Vec::new());
+    }
+    let kinds: Vec<_> = desk.order(order).attempts.iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, [AttemptKind::Original, AttemptKind::Cancel]);
+    let tx_hash = desk.order(order).attempts[1].hash;
+    let receipt = Receipt { tx_hash, tx_index: 0, success: true, gas_used: 21_000, gas_price: GWEI, logs: Vec::new() };
+    for number in 111..=113 {
+        desk.head(number, GWEI);
+        desk.block(number, if number == 111 { vec![receipt.clone()] } else { Vec::new() });
+    }
+    assert_eq!((desk.order(order).sub, desk.order(order).failure), (Sub::Closed, Some(FailureCode::Cancelled)));
+    desk.prove();
+}
+
+#[test]
+fn a_hole_under_a_live_nonce_is_filled_within_its_time() {
+    let mut desk = Desk::new(home(1));
+    let first = desk.signal(PROFIT, Channel::Public);
+    desk.signal(PROFIT, Channel::Public);
+    // The node refuses the first for good.
+    let refused = Verdict::Refused { class: Class::Invalid, text: "intrinsic gas too low".to_owned(), code: -32000 };
+    desk.step(Input::Written { request: 1 });
+    desk.step(Input::Replied { request: 1, verdict: refused });
+    assert_eq!(desk.order(first).sub, Sub::Closed);
+    desk.pass(SECOND / 10);
+    assert_eq!(desk.sent.len(), 2, "a new order might take it");
+    desk.pass(SECOND / 5);
+    let (_, order, filler) = desk.sent.last().unwrap();
+    assert_eq!((desk.sent.len(), *order, filler.nonce(), filler.input().len()), (3, 0, 7, 0));
+    desk.prove();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_reply_that_is_not_clear_frees_a_slot(
+        status in prop::option::of(prop::sample::select(&[200u16, 204, 301, 400, 408, 429, 500, 502, 503, 504])),
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..60),
+            r#"\{"(error|result)":\{?"[a-z ]{0,20}"\}?\}"#.prop_map(String::into_bytes),
+            r#"\{"error":\{"code":-[0-9]{1,5},"message":"[a-z ]{0,20}"\}\}"#.prop_map(String::into_bytes),
+        ],
+    ) {
+        let mut desk = Desk::new(home(1));
+        let order = desk.signal(PROFIT, Channel::Public);
+        let slot = desk.order(order).slot.unwrap();
+        let hash = desk.order(order).attempts[0].hash;
+        let answer = match status {
+            Some(200) => Answer::Body(&body),
+            Some(status) => Answer::Status(status, &body),
+            None => Answer::Nothing("gone"),
+        };
+        let verdict = verdict(answer, &hash);
+        prop_assume!(!matches!(verdict, Verdict::Refused { class: Class::Funds | Class::Invalid, .. }));
+        desk.step(Input::Written { request: 1 });
+        desk.step(Input::Replied { request: 1, verdict });
+        let state = desk.engine.as_ref().unwrap().core().state();
+        prop_assert!(desk.order(order).is_out());
+        prop_assert_eq!(&state.lanes().entry(slot).unwrap().owner, &Owner::Orders { ids: vec![order] });
+        // The same bytes go out again; no other nonce is ever used for it.
+        desk.pass(SECOND);
+        prop_assert!(desk.sent.iter().all(|(.., one)| one.hash() == hash));
+    }
 }
