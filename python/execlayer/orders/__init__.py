@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .reports import Report as Report
     from .reports import report as report
     from .settings import OrderSettings as OrderSettings
+    from .signers import outside_signers as outside_signers
     from .states import STATE_OF as STATE_OF
     from .states import TRANSITIONS as TRANSITIONS
     from .states import Transition as Transition
@@ -43,6 +44,7 @@ _HOMES = {
     "TRANSITIONS": "states",
     "Transition": "states",
     "open_client": "client",
+    "outside_signers": "signers",
     "report": "reports",
 }
 

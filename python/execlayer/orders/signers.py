@@ -17,17 +17,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import trio
+from pydantic import TypeAdapter
 
 from .. import _core
 from ..errors import ExeclayerError
 from ..upstream import Answer, Client, UpstreamError
 from ..upstream.client import Outcome
 from ..upstream.endpoint import Connector, connect
-from .keys import pin
+from .keys import KeyUnreadable, pin
 from .settings import ModuleKey, OrderSettings, RemoteKey
 
 COMPACT_BYTES = 64
 """``r`` and ``s``."""
+
+KEYS = TypeAdapter(list[str])
+"""Of Web3Signer: public keys in hex."""
 
 TEXT_SHOWN = 200
 """Characters of what a signer said instead of signing."""
@@ -153,28 +157,23 @@ class RemoteSigner:
         answer = await self._request("POST", f"/api/v1/eth1/sign/{self._identifier}", body)
         return self._compact(answer.body)
 
+    def _compact(self, body: bytes) -> bytes:
+        found = compact(body)
+        if found is None:
+            raise _refused(self.sender, f"what it gives is no signature: {_shown(body)}")
+        return found
+
     async def _find(self) -> str:
         """What the signer calls the sender's key."""
         answer = await self._request("GET", "/api/v1/eth1/publicKeys", b"")
         try:
-            listed = json.loads(answer.body)
-            addresses = {_address(str(one)): str(one) for one in listed}
-        except (ValueError, TypeError):
+            addresses = listed(answer.body)
+        except ValueError:
             raise _refused(self.sender, f"it gives no list of keys: {_shown(answer.body)}") from None
         found = addresses.get(self.sender.lower())
         if found is None:
             raise _refused(self.sender, f"none of its {len(addresses)} keys is the sender's")
         return found
-
-    def _compact(self, body: bytes) -> bytes:
-        """``r`` and ``s``; the recovery id that comes with them is not needed."""
-        try:
-            signature = bytes.fromhex(body.decode().strip().strip('"').removeprefix("0x"))
-        except ValueError:
-            signature = b""
-        if len(signature) not in (COMPACT_BYTES, COMPACT_BYTES + 1):
-            raise _refused(self.sender, f"what it gives is no signature: {_shown(body)}")
-        return signature[:COMPACT_BYTES]
 
     async def _request(self, method: str, target: str, body: bytes) -> Answer:
         endpoint = self._endpoint
@@ -201,6 +200,20 @@ class RemoteSigner:
         said = f"HTTP status {outcome.status} {_shown(outcome.body)}".strip()
         # Too many requests, and whatever is wrong with the signer itself, may be over later.
         raise (_unreachable if outcome.status == 429 or outcome.status >= 500 else _refused)(self.sender, said)
+
+
+def compact(body: bytes) -> bytes | None:
+    """``r`` and ``s`` of an answer; the recovery id that comes with them is not needed. None: it is no signature."""
+    try:
+        signature = bytes.fromhex(body.decode().strip().strip('"').removeprefix("0x"))
+    except ValueError:
+        return None
+    return signature[:COMPACT_BYTES] if len(signature) in (COMPACT_BYTES, COMPACT_BYTES + 1) else None
+
+
+def listed(body: bytes) -> dict[str, str]:
+    """The keys of a signer by their addresses, as it names them. *Errors*: ``ValueError``, for what is no such list."""
+    return {_address(one): one for one in KEYS.validate_json(body)}
 
 
 def _address(public_key: str) -> str:
@@ -255,9 +268,10 @@ class ModuleSigner:
             if self._key is None:
                 self._open()
             return bytes(self._key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA))
-        except (pkcs11.NoSuchKey, pkcs11.NoSuchToken, pkcs11.PinIncorrect, pkcs11.PinLocked) as error:
+        except (KeyUnreadable, pkcs11.NoSuchKey, pkcs11.NoSuchToken, pkcs11.PinIncorrect, pkcs11.PinLocked) as error:
             raise _refused(self.sender, _why(error)) from error
-        except (pkcs11.PKCS11Error, RuntimeError) as error:
+        except Exception as error:
+            # Whatever a maker's library ends in, it is one lane's trouble and not the engine's.
             self._close()
             raise _unreachable(self.sender, _why(error)) from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from execlayer import Key
 from execlayer._core import is_signed_by, keccak256
@@ -21,6 +24,8 @@ from execlayer.orders.signers import (
     SignerRefused,
     Signers,
     SignerUnreachable,
+    compact,
+    listed,
     outside_signers,
     proved,
 )
@@ -113,9 +118,10 @@ async def test_a_signer_without_the_senders_key_refuses() -> None:
     async with open_web3signer(OTHER) as server:
         with pytest.raises(SignerRefused, match="none of its 1 keys"):
             await ask(RemoteSigner(remote(server)))
-        server.wayward = lambda target: (200, b"[1, 2]")
-        with pytest.raises(SignerRefused, match="no list of keys"):
-            await ask(RemoteSigner(remote(server)))
+        for body in (b"[1, 2]", b"[" * 100_000):
+            server.wayward = lambda target, body=body: (200, body)
+            with pytest.raises(SignerRefused, match="no list of keys"):
+                await ask(RemoteSigner(remote(server)))
 
 
 async def test_questions_are_answered_once_each_however_they_end() -> None:
@@ -141,6 +147,23 @@ async def test_questions_are_answered_once_each_however_they_end() -> None:
     assert told == {1: (True, False), 2: (False, True)}
 
 
+@given(st.binary(max_size=200) | st.from_regex(r'"?(0x)?([0-9a-f]{2}){60,70}"?', fullmatch=True).map(str.encode))
+def test_any_answer_is_a_signature_or_none(body: bytes) -> None:
+    found = compact(body)
+    assert found is None or (len(found) == 64 and found.hex() in body.decode())
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode)
+)
+def test_any_list_of_keys_is_read_or_refused(body: bytes) -> None:
+    try:
+        assert all(len(address) == 42 for address in listed(body))
+    except ValueError:
+        return
+
+
 # ---- in a module ----------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +175,7 @@ def held(label: str, address: str, **changes: Any) -> ModuleKey:
 @pytest.fixture(autouse=True)
 def a_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_PIN", PIN)
+    monkeypatch.setenv("ANOTHER_PIN", "654321")
 
 
 async def test_a_key_that_a_module_made_signs_and_never_leaves_it(tmp_path: Path) -> None:
@@ -173,6 +197,10 @@ async def test_a_module_without_the_key_the_token_or_the_library_says_so() -> No
         await ask(ModuleSigner(held("lost", address)))
     with pytest.raises(SignerRefused, match="NoSuchToken"):
         await ask(ModuleSigner(held("found", address, token="another")))
+    with pytest.raises(SignerRefused, match="no such variable"):
+        await ask(ModuleSigner(held("found", address, pin_variable="NO_PIN")))
+    with pytest.raises(SignerRefused, match="PinIncorrect"):
+        await ask(ModuleSigner(held("found", address, pin_variable="ANOTHER_PIN")))
     with pytest.raises(SignerUnreachable, match="nowhere"):
         await ask(ModuleSigner(held("found", address, module="/nowhere.so")))
 

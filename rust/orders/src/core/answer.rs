@@ -6,7 +6,7 @@ use super::{Core, Want, signing::Then, state::Request};
 use crate::{
     build::request::bundle_hash,
     failure::FailureCode,
-    order::Order,
+    order::{Order, Slot},
     replies::{Class, Verdict},
     states::Event,
     wire::{AttemptKind, Channel},
@@ -83,6 +83,9 @@ impl Core {
     /// A pool wants more for a replacement: five quarters of what it has, where that still can't lose.
     fn underpriced(&mut self, request: &Request, kind: AttemptKind) {
         let Request { order_id, slot, hash, .. } = *request;
+        if order_id == 0 {
+            return self.insist(slot, hash);
+        }
         let newest = self.order(order_id).and_then(Order::attempt).is_some_and(|attempt| attempt.hash == hash);
         let Some(order) = self.order(order_id).filter(|order| order.is_out() && newest) else {
             return self.unanswered(order_id, hash);
@@ -100,6 +103,16 @@ impl Core {
         };
         if !done {
             self.unanswered(order_id, hash);
+        }
+    }
+
+    /// The same for what closes a hole.
+    fn insist(&mut self, slot: Slot, hash: B256) {
+        let Some(entry) = self.state.lanes.entry(slot) else { return };
+        let offer = self.suggestion().insisting(entry.highest);
+        let newest = entry.fillers.last().is_some_and(|filler| filler.hash == hash);
+        if newest && entry.consumed.is_none() && offer.max_fee <= self.config.max_gas_price {
+            self.sign(0, slot, Then::Fill, Channel::Public, offer);
         }
     }
 

@@ -259,7 +259,8 @@ impl Core {
         }
     }
 
-    fn slots(&self, wanted: impl Fn(Slot, &crate::lanes::Entry) -> bool) -> Vec<Slot> {
+    /// The slots that are not settled and of which something holds.
+    pub(super) fn slots(&self, wanted: impl Fn(Slot, &crate::lanes::Entry) -> bool) -> Vec<Slot> {
         let all =
             self.state.lanes.iter().flat_map(|(lane, one)| {
                 one.slots.iter().map(move |(nonce, entry)| (Slot { lane, nonce: *nonce }, entry))

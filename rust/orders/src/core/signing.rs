@@ -205,7 +205,7 @@ impl Core {
             return false;
         }
         if then == Then::Fill {
-            return matches!(entry.owner, Owner::Hole { .. });
+            return matches!(entry.owner, Owner::Hole { .. } | Owner::Filler);
         }
         let Some(order) = self.order(order_id) else { return false };
         let waits = order.is_out() && order.inclusion.is_none();
@@ -346,7 +346,8 @@ impl Core {
     fn follow(&mut self, asking: &Asking) {
         let Asking { order_id, slot, then, .. } = *asking;
         if then == Then::Fill {
-            self.state.counters.nonce_holes_filled += 1;
+            let count = self.state.lanes.entry(slot).map_or(0, |entry| entry.fillers.len());
+            self.state.counters.nonce_holes_filled += u64::from(count == 1);
             return self.resend_filler(slot);
         }
         let Some(order) = self.state.order_mut(order_id) else { return };

@@ -159,8 +159,7 @@ impl Core {
 
     /// A transfer of nothing to ourselves in the order's slot, above everything that was offered there.
     pub(super) fn take_slot(&mut self, order_id: u64, slot: Slot) {
-        let Some(highest) = self.state.lanes.entry(slot).map(|entry| entry.highest) else { return };
-        let offer = self.suggestion().replacing(highest, self.config.bump);
+        let Some(offer) = self.replacing(slot) else { return };
         if offer.max_fee > self.config.max_gas_price {
             let text = format!("a cancel would cost {} wei for a unit of gas", offer.max_fee);
             return self.alert(false, "cancel_too_dear", order_id, text);
@@ -168,10 +167,21 @@ impl Core {
         self.sign(order_id, slot, Then::Cancel, Channel::Public, offer);
     }
 
+    /// What takes the place of whatever was offered for a slot.
+    fn replacing(&self, slot: Slot) -> Option<Offer> {
+        let highest = self.state.lanes.entry(slot)?.highest;
+        Some(self.suggestion().replacing(highest, self.config.bump))
+    }
+
+    /// Whether a slot could be taken from what was offered for it, within the cap.
+    pub(super) fn is_takeable(&self, slot: Slot) -> bool {
+        self.replacing(slot).is_some_and(|offer| offer.max_fee <= self.config.max_gas_price)
+    }
+
     /// A transfer that closes a hole.
     pub(super) fn fill_hole(&mut self, slot: Slot) {
-        let Some(highest) = self.state.lanes.entry(slot).map(|entry| entry.highest) else { return };
-        let offer = self.suggestion().replacing(highest, self.config.bump).capped(self.config.max_gas_price);
+        let Some(offer) = self.replacing(slot) else { return };
+        let offer = offer.capped(self.config.max_gas_price);
         if self.state.lanes.lane(slot.lane).is_open() {
             self.sign(0, slot, Then::Fill, Channel::Public, offer);
         }

@@ -4,6 +4,7 @@ use super::{Core, Timer, Want};
 use crate::{
     failure::FailureCode,
     fees::next_base_fee,
+    lanes::Owner,
     order::Order,
     states::{Event, State, Sub},
     wire::{AttemptKind, Channel, flags},
@@ -71,7 +72,7 @@ impl Core {
                 slow.push(order.id);
             }
             // Its wallet did not sign the cancel, or it was too dear.
-            if order.cancel_for.is_some() && attempt.kind != AttemptKind::Cancel && order.asked.is_none() {
+            if order.cancel_for.is_some() && attempt.kind != AttemptKind::Cancel && self.is_takeable(attempt.slot) {
                 held.push((order.id, attempt.slot));
             }
         }
@@ -80,6 +81,22 @@ impl Core {
         }
         for order_id in slow.into_iter().take(REPLACEMENTS_AT_ONCE) {
             self.raise(order_id);
+        }
+        self.look_after_fillers(base);
+    }
+
+    /// What closes a hole goes out again with each head until it is in a block; where the base fee has left it behind, for
+    /// more.
+    fn look_after_fillers(&mut self, base: u64) {
+        let fillers = self.slots(|_, entry| entry.owner == Owner::Filler && entry.consumed.is_none());
+        for slot in fillers {
+            let filler = self.state.lanes.entry(slot).and_then(|entry| entry.fillers.last());
+            let is_behind = filler.is_some_and(|filler| filler.offer.max_fee < base);
+            if is_behind && self.is_takeable(slot) {
+                self.fill_hole(slot);
+            } else {
+                self.resend_filler(slot);
+            }
         }
     }
 

@@ -54,6 +54,7 @@ pub struct Desk {
     pub asked: Vec<Asked>,
     pub sent: Vec<(u16, u64, Transaction)>,
     pub alerts: Vec<Alert>,
+    pub last_request: u64,
     signals: u64,
 }
 
@@ -63,7 +64,7 @@ impl Desk {
         let now = Now { mono_ns: SECOND, wall_ns: 1_700_000_000 * SECOND };
         let folder = tempfile::tempdir().unwrap();
         let (asked, sent, alerts) = Default::default();
-        let mut desk = Self { engine: None, folder, config, now, asked, sent, alerts, signals: 0 };
+        let mut desk = Self { engine: None, folder, config, now, asked, sent, alerts, last_request: 0, signals: 0 };
         desk.open();
         desk.head(100, GWEI);
         desk.block(100, vec![]);
@@ -96,7 +97,8 @@ impl Desk {
         let outputs = self.engine.as_mut().unwrap().step(self.now, input).unwrap();
         for output in outputs {
             match output {
-                Output::Send { endpoint, order_id, bytes, .. } => {
+                Output::Send { endpoint, request, order_id, bytes } => {
+                    self.last_request = request;
                     let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
                     let first = &body["params"][0];
                     let raw = first.as_str().or_else(|| first["txs"][0].as_str());

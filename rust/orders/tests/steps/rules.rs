@@ -135,6 +135,23 @@ fn a_hole_under_a_live_nonce_is_filled_within_its_time() {
     desk.pass(SECOND / 5);
     let (_, order, filler) = desk.sent.last().unwrap();
     assert_eq!((desk.sent.len(), *order, filler.nonce(), filler.input().len()), (3, 0, 7, 0));
+    let filler = filler.clone();
+    // Lost on its way, it goes again with the next head; left behind by the base fee, for more.
+    desk.head(101, GWEI);
+    desk.block(101, Vec::new());
+    assert_eq!(desk.sent.last().unwrap().2.hash(), filler.hash());
+    desk.head(102, 20 * GWEI);
+    desk.block(102, Vec::new());
+    let (_, order, dearer) = desk.sent.last().unwrap().clone();
+    assert_eq!((order, dearer.nonce()), (0, 7));
+    assert!(dearer.max_fee_per_gas() > u128::from(20 * GWEI));
+    // A pool that holds something else there wants still more.
+    let sent = desk.sent.len();
+    let underpriced = "replacement transaction underpriced".to_owned();
+    let verdict = Verdict::Refused { class: Class::Underpriced, text: underpriced, code: -32000 };
+    desk.step(Input::Replied { request: desk.last_request, verdict });
+    assert!(desk.sent[sent].2.max_fee_per_gas() * 4 >= dearer.max_fee_per_gas() * 5);
+    assert_eq!(desk.engine.as_ref().unwrap().core().state().counters().nonce_holes_filled, 1);
     desk.prove();
 }
 
