@@ -174,7 +174,8 @@ impl Hints {
     /// Looks the transactions through, on all workers that are there.
     pub(super) fn survey(&self, transactions: &[Recovered], beneficiary: &Address) -> Survey {
         let parts = transactions.par_chunks(TOGETHER).enumerate();
-        let part = |(index, part): (usize, &[Recovered])| self.part((index * TOGETHER) as u32, part, beneficiary);
+        let part =
+            |(index, part): (usize, &[Recovered])| self.part((index * TOGETHER) as u32, part.iter(), beneficiary);
         Survey { parts: parts.map(part).collect() }
     }
 
@@ -197,7 +198,7 @@ impl Hints {
     fn part<'t>(
         &self,
         first: u32,
-        transactions: impl IntoIterator<Item = &'t Recovered>,
+        transactions: impl Iterator<Item = &'t Recovered> + Clone,
         beneficiary: &Address,
     ) -> Part {
         let mut part = Part {
@@ -207,19 +208,24 @@ impl Hints {
             things: Vec::with_capacity(2 * TOGETHER),
             recipients: Vec::with_capacity(TOGETHER),
         };
-        let mut last: Option<(Function, [Pattern; 2], bool)> = None;
-        for (index, tx) in (first..).zip(transactions) {
-            let mut join = |thing: u64| part.things.push(Named::new(thing, index));
-            join(key(&tx.sender, None));
+        // Little is done for each at first, so that many are on their way from memory at once; then they are near.
+        let mut functions = Vec::with_capacity(TOGETHER);
+        for (index, tx) in (first..).zip(transactions.clone()) {
             part.plain &= is_plain(tx, beneficiary);
             if let TxKind::Call(to) = tx.transaction.to() {
                 part.recipients.push(Named::new(key(&to, None), index));
             }
+            functions.push(function(tx));
+        }
+        let mut last: Option<(Function, [Pattern; 2], bool)> = None;
+        for ((index, tx), function) in (first..).zip(transactions).zip(functions) {
+            let mut join = |thing: u64| part.things.push(Named::new(thing, index));
+            join(key(&tx.sender, None));
             for step in payload_moves(tx) {
                 join(asset_key(&step.asset, &tx.sender));
                 join(asset_key(&step.asset, &step.recipient));
             }
-            let Some(function) = function(tx) else { continue };
+            let Some(function) = function else { continue };
             if last.as_ref().is_none_or(|last| last.0 != function) {
                 let own = self.patterns.get(&function).copied().unwrap_or_default();
                 let alike = self.alike.get(&function.1).copied();
