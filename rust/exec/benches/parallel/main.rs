@@ -135,8 +135,8 @@ fn parallel(case: &Case, executor: &Executor) -> (BlockOutcome, Report) {
     done.expect("a valid block")
 }
 
-/// What an executor that knows the chain's contracts makes of a block.
-fn learned(case: &Case, mode: Parallel, threads: usize) -> Executor {
+/// An executor that knows the chain's contracts.
+fn learned(case: &Case, mode: Parallel, threads: usize, clock: fn() -> Duration) -> Executor {
     let executor = Executor::new(mode, Some(threads)).timed_by(clock).timed_roughly();
     parallel(case, &executor);
     executor
@@ -148,13 +148,13 @@ fn percentile(times: &[Duration], share: f64) -> Duration {
 
 fn measure(case: &Case) {
     let name = format!("{}, {THREADS} threads", case.name);
-    let executor = learned(case, Parallel::Auto, THREADS);
+    let executor = learned(case, Parallel::Auto, THREADS, clock);
     let expected = sequential(case);
     if !expected.receipts.iter().all(|receipt| receipt.outcome.is_success()) {
         return println!(r#"{{"name": "{name}", "wrong": "a transaction failed"}}"#);
     }
     for mode in [Parallel::On, Parallel::Auto] {
-        if parallel(case, &learned(case, mode, THREADS)).0 != expected {
+        if parallel(case, &learned(case, mode, THREADS, clock)).0 != expected {
             return println!(r#"{{"name": "{name}", "wrong": "not what the sequential executor gives"}}"#);
         }
     }

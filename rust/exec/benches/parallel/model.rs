@@ -1,17 +1,17 @@
 //! What more workers would make of a block, by replaying it.
 //!
-//! Measured on one worker: what each transaction costs (the least of several runs), what must wait for what
-//! ([`conflicts`]), by how much keeping footprints makes a transaction dearer, the guessing, which all workers share, and
-//! the rest of the parallel executor's time. A block on n workers then takes
+//! Measured on one worker, by CPU time: what each transaction costs (the least of several runs), what must wait for what
+//! ([`conflicts`]), by how much keeping footprints makes a transaction dearer, guessing and joining, which all workers
+//! share, and the rest of the parallel executor's time. A block on n workers then takes
 //!
 //! ```text
-//! T(n) = alone + guessing / n + dearer · schedule(n)
+//! T(n) = alone + (guessing + joining) / n + dearer · schedule(n)
 //! ```
 //!
 //! where `schedule(n)` is the time of n workers of which an idle one always takes the first transaction that need not
 //! wait. The speed-up is the sequential executor's time over T(n). The model leaves out what grows with workers (memory
-//! bandwidth, comparisons, wrong guesses) and that most of the joining itself runs on several workers: it is a bound by
-//! the block, not a forecast of a machine.
+//! bandwidth, comparisons, wrong guesses, putting receipts in line): it is a bound by the block, not a forecast of a
+//! machine.
 
 use std::{fmt::Write, time::Duration};
 
@@ -20,7 +20,9 @@ use execlayer_exec::{
     parallel::{Report, conflicts},
 };
 
-use crate::{Case, clock, learned, parallel, sequential};
+use rustix::time::ClockId;
+
+use crate::{Case, clock, cpu, learned, parallel, sequential};
 
 const WORKERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -37,6 +39,11 @@ pub(crate) struct Curve {
     is_promised: bool,
 }
 
+/// What all threads have worked so far: with one worker that is one of them at a time.
+fn worked() -> Duration {
+    cpu(ClockId::ProcessCPUTime)
+}
+
 /// Nanoseconds of each transaction, and the block's in sequence.
 fn costs(case: &Case) -> (Vec<u64>, f64) {
     let mut costs = vec![u64::MAX; case.transactions.len()];
@@ -50,9 +57,9 @@ fn costs(case: &Case) -> (Vec<u64>, f64) {
             *cost = (*cost).min((now - before).as_nanos() as u64);
             before = now;
         }
-        let begin = clock();
+        let begin = worked();
         drop(sequential(case));
-        whole = whole.min(clock() - begin);
+        whole = whole.min(worked() - begin);
     }
     (costs, whole.as_nanos() as f64)
 }
@@ -61,13 +68,14 @@ fn costs(case: &Case) -> (Vec<u64>, f64) {
 pub(crate) fn curve(case: &Case) -> Curve {
     let (costs, whole) = costs(case);
     let (_, conflicts) = conflicts(&case.rules, &case.env, &case.transactions, &[], &case.view).expect("a valid block");
-    let executor = learned(case, Parallel::On, 1);
+    let executor = learned(case, Parallel::On, 1, worked);
     let runs: Vec<Report> = (0..ROUNDS).map(|_| parallel(case, &executor).1).collect();
-    let least = |of: fn(&Report) -> Duration| runs.iter().map(of).min().expect("some runs").as_nanos() as f64;
-    let guessing = least(|report| report.time_guessing);
-    let alone = least(|report| report.time - report.time_working - report.time_guessing);
-    let dearer = least(|report| report.time_working) / costs.iter().sum::<u64>() as f64;
-    let time = |workers| alone + guessing / workers as f64 + dearer * conflicts.time_at(workers, &costs) as f64;
+    let shared = |report: &Report| report.time_guessing + report.time_joining;
+    let least = |of: &dyn Fn(&Report) -> Duration| runs.iter().map(of).min().expect("some runs").as_nanos() as f64;
+    let together = least(&shared);
+    let alone = least(&|report| report.time - report.time_working - shared(report));
+    let dearer = least(&|report| report.time_working) / costs.iter().sum::<u64>() as f64;
+    let time = |workers| alone + together / workers as f64 + dearer * conflicts.time_at(workers, &costs) as f64;
     Curve {
         name: case.name,
         speedups: WORKERS.map(|workers| whole / time(workers)),
@@ -100,7 +108,8 @@ pub(crate) fn promise(curve: &Curve) {
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 360.0;
-const COLOURS: [&str; 7] = ["#56b4e9", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#d55e00", "#555555"];
+const COLOURS: [&str; 9] =
+    ["#56b4e9", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#d55e00", "#555555", "#999933", "#882255"];
 
 /// The curves as SVG, both axes in powers of two.
 pub(crate) fn plot(curves: &[Curve]) -> String {

@@ -236,7 +236,7 @@ impl Executor {
                 outcome.close(rules, env, withdrawals, spare::take(&After::new(view, &diff)))?;
                 outcome.diff = diff.and_then(std::mem::take(&mut outcome.diff));
                 drop_passing_codes(&mut outcome.diff);
-                report.time_joining += (self.clock)() - begin;
+                report.time_closing = (self.clock)() - begin;
             }
             Ok::<_, ExecError>(led)
         });

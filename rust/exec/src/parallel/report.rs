@@ -28,8 +28,10 @@ pub struct Report {
     pub time_working: Duration,
     /// Of that, what it took to compare what workers touched, on all workers.
     pub time_checking: Duration,
-    /// Of that, what it took to join what workers did, on all workers, and to close the block.
+    /// Of that, what it took to join what workers did, on all workers.
     pub time_joining: Duration,
+    /// Of that, what it took to close the block, on one.
+    pub time_closing: Duration,
     /// Of that, what was done in vain or a second time.
     pub time_lost: Duration,
     /// What the sequential executor took, where the answer was verified.
@@ -66,6 +68,7 @@ impl Report {
         self.time_working += part.time_working;
         self.time_checking += part.time_checking;
         self.time_joining += part.time_joining;
+        self.time_closing += part.time_closing;
         self.time_lost += part.time_lost;
         self.time_verifying += part.time_verifying;
         self.times.add(&part.times);
