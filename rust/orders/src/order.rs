@@ -178,6 +178,8 @@ pub struct Order {
     pub attempts: Vec<Attempt>,
     /// How often it was replaced.
     pub replacements: u8,
+    /// Whether it was to be replaced once more than it may be.
+    pub is_held: bool,
     /// Resends since the last clear reply.
     pub resends: u8,
     /// Where it stands in the chain.
@@ -250,6 +252,6 @@ stored! {
         id, key, sub, failure, reason, revert, flags, reports, action, channel, created_ns, received_wall_ns,
         received_ns, expected_profit, expected_wei, min_profit, capital, gas_estimate, gas_limit, fee_bound, offer,
         state_block, valid_until_block, contract, profit_token, pools, tokens, input, slot, asked, attempts, replacements,
-        resends, inclusion, bidding, passed, fills, ledger, history, cancel_for, trace,
+        is_held, resends, inclusion, bidding, passed, fills, ledger, history, cancel_for, trace,
     }
 }

@@ -295,6 +295,7 @@ fn order_of(id: u64, key: Key, signal: &Signal<'_>, now: Clocks) -> Order {
         asked: None,
         attempts: Vec::new(),
         replacements: 0,
+        is_held: false,
         resends: 0,
         inclusion: None,
         bidding: None,

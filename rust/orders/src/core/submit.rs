@@ -108,7 +108,11 @@ impl Core {
         let (Some(slot), Some(attempt)) = (order.slot, order.attempt()) else { return false };
         let (public, bound) = (attempt.channel == Channel::Public, order.fee_bound.min(self.config.max_gas_price));
         let tired = order.replacements >= self.config.retry_attempts;
-        if !order.is_out() || order.inclusion.is_some() || order.cancel_for.is_some() || !public || tired {
+        if !order.is_out() || order.inclusion.is_some() || order.cancel_for.is_some() || !public {
+            return false;
+        }
+        if tired {
+            self.hold(order_id);
             return false;
         }
         if order.asked.is_some() {
@@ -117,6 +121,14 @@ impl Core {
         let Some(highest) = self.state.lanes.entry(slot).map(|entry| entry.highest) else { return false };
         let offer = self.suggestion().capped(bound).replacing(highest, self.config.bump);
         self.replace(order_id, slot, offer, bound)
+    }
+
+    /// An order was replaced as often as it may be: it is left where it is, and somebody is told, once.
+    fn hold(&mut self, order_id: u64) {
+        let Some(order) = self.state.order_mut(order_id).filter(|order| !order.is_held) else { return };
+        order.is_held = true;
+        let text = format!("order {order_id} still waits after {} replacements", order.replacements);
+        self.alert(false, "order_held", order_id, text);
     }
 
     /// Signs and sends a replacement that its pool can't call underpriced, where it still can't lose and a block could

@@ -78,6 +78,21 @@ fn replacements_rise_by_the_fraction_that_is_set() {
 }
 
 #[test]
+fn an_order_that_was_replaced_as_often_as_it_may_be_is_held_and_told_of_once() {
+    let mut desk = Desk::new(home(1));
+    let order = desk.signal(PROFIT, Channel::Public);
+    for _ in 0..6 {
+        desk.step(Input::SpeedUp { order_id: order });
+    }
+    assert_eq!(desk.order(order).attempts.len(), 4);
+    assert_eq!(
+        desk.alerts.iter().map(|alert| (alert.name, alert.critical)).collect::<Vec<_>>(),
+        [("order_held", false)]
+    );
+    desk.prove();
+}
+
+#[test]
 fn orders_wait_for_those_that_share_a_pool_and_for_no_others() {
     let mut desk = Desk::new(Config { conflict: Conflict::Serialize, ..home(3) });
     let [first, second] = [(); 2].map(|()| desk.signal(PROFIT, Channel::Public));
