@@ -26,6 +26,7 @@ from asv_bench.promises.order_parts import CHAIN_ID, CONTRACT
 from asv_bench.promises.orders import MIB, SENDERS_FEW, Every, key, node, quantile, settings, signal, web3_seconds
 from asv_bench.promises.row import Row, WrongAnswer
 from execlayer.orders import OrderEngine, OrderSettings
+from execlayer.orders.process import return_large_blocks, spare_collector
 
 RATE, SECONDS, SENDERS = 10_000, 60, 1_250
 LIVE_MAX = 20_000
@@ -61,6 +62,7 @@ def loaded(seconds: int, rate: int) -> Load:
         keys = [key(number) for number in range(1, SENDERS + 1)]
         with part("node") as process:
             assert process.stdout is not None
+            return_large_blocks()
             engine = OrderEngine(wanted(Path(name), int(process.stdout.readline())), keys)
             return trio.run(drive, engine, seconds, rate)
 
@@ -92,20 +94,20 @@ async def drive(engine: OrderEngine, seconds: int, rate: int) -> Load:
     engine.monitor.times["signal_processing_time"] = times
     async with trio.open_nursery() as nursery:
         await nursery.start(engine.run)
+        # As `execlayer orders run` does.
+        spare_collector()
         address = engine.addresses[0]
         with ExitStack() as stack:
             stack.enter_context(part("consumer", address))
             cpu = time.process_time()
             stack.enter_context(part("source", address, str(count), str(rate)))
             with trio.move_on_after(seconds + SETTLING_SECONDS):
-                while engine.stats()["orders_completed"] < count or engine.stats()["results_waiting"]:
+                while (core := engine.core.stats())["orders_completed"] < count or core["results_waiting"]:
                     await trio.sleep(0.25)
             cpu = time.process_time() - cpu
         stats = engine.stats()
         told = (stats["signals_received"], stats["orders_completed"], len(times.kept), stats["results_waiting"])
-        lost = {
-            name: stats[name] for name in ("signals_expired", "signals_crowded_out", "sequence_gaps", "orders_failed")
-        }
+        lost = {name: stats[name] for name in ("signals_expired", "signals_crowded_out", "sequence_gaps", "failures")}
         if told != (count, count, count, 0) or any(lost.values()):
             raise WrongAnswer(
                 f"orders, under load: received, completed, sent and waiting are {told} of {count}; {lost}"

@@ -168,12 +168,24 @@ def _send(settings: OrderSettings, options: argparse.Namespace) -> int:
 
     from . import orders_send
 
-    held = sys.stdin.read() if _what(options, "a file of signals, or -") == "-" else Path(options.what).read_text()
+    held = _read(options)
     signals = orders_send.signals(held, settings)
     reports = trio.run(lambda: orders_send.send(settings, signals, source=options.source, wait=options.wait))
     for one in reports:
         print(json.dumps(one) if options.json else orders_send.line(one))
     return REFUSED if any(one["failure"] for one in reports) else DONE
+
+
+def _read(options: argparse.Namespace) -> str:
+    what = _what(options, "a file of signals, or -")
+    if what == "-":
+        return sys.stdin.read()
+    try:
+        return Path(what).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        text = f"can't read signals from {what}: {reason}"
+        raise InvalidArgument(text, field="send", value=what, expected="a file of signals") from error
 
 
 # ---- a journal ------------------------------------------------------------------------------------------------------
@@ -204,7 +216,7 @@ def _security(settings: OrderSettings, options: argparse.Namespace) -> int:
     found = [*findings(settings), trio.run(at_signers, settings), trio.run(on_chain, settings)]
     for one in found:
         print(
-            json.dumps(asdict(one)) if options.json else f"{'ok  ' if one.holds else 'FAIL'}  {one.name:<12}{one.text}"
+            json.dumps(asdict(one)) if options.json else f"{'ok  ' if one.holds else 'FAIL'}  {one.name:<14}{one.text}"
         )
     return DONE if all(one.holds for one in found) else REFUSED
 

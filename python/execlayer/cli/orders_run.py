@@ -16,7 +16,7 @@ from .. import _core
 from ..errors import ExeclayerError
 from ..orders import AuthKey, OrderEngine, OrderSettings, Report
 from ..orders.monitor import Alert
-from ..orders.process import return_large_blocks
+from ..orders.process import return_large_blocks, spare_collector
 from ..orders.signers import OutsideSigner
 
 
@@ -47,6 +47,7 @@ async def run(
         async with trio.open_nursery() as inner:
             await inner.start(engine.run)
             await nursery.start(_obey_signals, engine, read, shown)
+            spare_collector()
             if shown.json:
                 ready = {"event": "ready", "addresses": engine.addresses, "chain_id": settings.chain_id}
                 print(json.dumps({**ready, "senders": engine.senders}), flush=True)

@@ -14,6 +14,10 @@ from ..orders import Hop, Lender, OrderSettings, Report, Signal, open_client
 from ..orders.keys import auth_keys
 
 FIELDS = {one.name: one for one in dataclasses.fields(Signal)}
+GIVEN = frozenset({"created_unix_ns", "signal_id", "chain_id"})
+"""What is filled in where it is left out."""
+
+NEEDED = [name for name, one in FIELDS.items() if one.default is dataclasses.MISSING and name not in GIVEN]
 
 
 def signals(text: str, settings: OrderSettings) -> list[Signal]:
@@ -41,6 +45,9 @@ def _signal(number: int, value: Any, settings: OrderSettings) -> Signal:
     unknown = set(value) - set(FIELDS)
     if unknown:
         raise _wrong(number, sorted(unknown), f"fields of a signal, which are {', '.join(FIELDS)}")
+    missing = [name for name in NEEDED if name not in value]
+    if missing:
+        raise _wrong(number, value, f"{', '.join(missing)}, too")
     now = time.time_ns()
     given = {"created_unix_ns": now, "signal_id": now + number, "chain_id": settings.chain_id, **value}
     try:
@@ -94,6 +101,7 @@ def _plain(report: Report) -> dict[str, Any]:
 
 def line(told: dict[str, Any]) -> str:
     """One order's outcome."""
-    failure = f"  {told['failure']}: {told['reason']}" if told["failure"] else ""
+    failure = f"  {told['failure']}" if told["failure"] else ""
+    failure += f": {told['reason']}" if told["reason"] else ""
     profit = f"  {told['realized_wei']:+,} wei after gas" if told["realized_wei"] else ""
     return f"order {told['order']}  {told['state']}  {told['sub']}{failure}{profit}"

@@ -38,7 +38,8 @@ def rows(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "profit after gas", f"{told['total_realized_wei'] / ETHER:+.9f} ether"
     yield "gas", f"{told['total_gas_wei'] / ETHER:.9f} ether"
     for name, one in told["times"].items():
-        yield name.removesuffix("_time").replace("_", " "), f"p50 {_ms(one['p50'])}, p99 {_ms(one['p99'])}"
+        shown = f"p50 {_ms(one['p50'])}, p99 {_ms(one['p99'])}" if one["count"] else "none yet"
+        yield name.removesuffix("_time").replace("_", " "), shown
     if told["signals_waiting"]:
         yield "signals waiting", f"{told['signals_waiting']:,}"
     yield "results waiting", f"{told['results_waiting']:,}"

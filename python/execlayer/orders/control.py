@@ -72,6 +72,13 @@ def _order(request: dict[str, Any]) -> int:
     return order
 
 
+def _sender(engine: OrderEngine, request: dict[str, Any]) -> str:
+    wanted = str(request.get("sender"))
+    if wanted.lower() not in (one.lower() for one in engine.senders):
+        raise Refused(f"{wanted} is no sender of this engine: {', '.join(engine.senders)}", reason="sender")
+    return wanted
+
+
 DOES: dict[str, Callable[[OrderEngine, dict[str, Any]], Any]] = {
     "status": _status,
     "orders": lambda engine, _: engine.orders,
@@ -79,7 +86,7 @@ DOES: dict[str, Callable[[OrderEngine, dict[str, Any]], Any]] = {
     "speed_up": lambda engine, request: engine.speed_up(_order(request)),
     "halt": lambda engine, _: engine.halt(True),
     "resume": lambda engine, _: engine.halt(False),
-    "thaw": lambda engine, request: engine.thaw(str(request.get("sender"))),
+    "thaw": lambda engine, request: engine.thaw(_sender(engine, request)),
 }
 
 
@@ -162,7 +169,9 @@ async def ask(path: Path, **request: Any) -> Any:
         told = json.loads(held)
     except (OSError, trio.BrokenResourceError, trio.TooSlowError, ValueError) as error:
         reason = str(error) or type(error).__name__
-        raise NotRunning(f"no engine answers at {path}: {reason}", path=str(path), reason=reason) from error
+        text = f"no engine runs here: {path} is not there" if isinstance(error, FileNotFoundError) else ""
+        text = text or f"no engine answers at {path}: {reason}"
+        raise NotRunning(text, path=str(path), reason=reason) from error
     if "error" in told:
         raise Refused(told["error"], reason=told["error"])
     return told["result"]

@@ -30,7 +30,7 @@ Row = tuple[bytes, bool, str | None]
 class Listener:
     """Who hears how requests fare."""
 
-    written: Callable[[int], None]
+    written: Callable[[tuple[int, ...]], None]
     replied: Callable[[tuple[int, ...], int | None, bytes], None]
     usable: Callable[[int, bool], None]
     """An endpoint can be used, or can't."""
@@ -84,8 +84,7 @@ class Endpoints:
             listener.replied(requests, None, str(outcome).encode())
 
         def written() -> None:
-            for request in requests:
-                listener.written(request)
+            listener.written(requests)
 
         def post() -> None:
             try:

@@ -353,22 +353,25 @@ class OrderEngine:
 
     # ---- what endpoints say -----------------------------------------------------------------------------------------
 
-    def _written(self, request: int) -> None:
-        open_request = self._open_requests.get(request)
-        if open_request is None or open_request.written_ns:
-            return
-        now = open_request.written_ns = time.monotonic_ns()
-        if open_request.began_ns:
-            self.monitor.times["signal_processing_time"].note((now - open_request.began_ns) / 1e9)
-            self.monitor.times["submission_time"].note((now - open_request.signed_ns) / 1e9)
-        if self._core_or_none is not None:
-            self._step(self.core.written, request)
+    def _written(self, requests: tuple[int, ...]) -> None:
+        now, times, new = time.monotonic_ns(), self.monitor.times, list[int]()
+        for request in requests:
+            open_request = self._open_requests.get(request)
+            if open_request is None or open_request.written_ns:
+                continue
+            open_request.written_ns = now
+            new.append(request)
+            if open_request.began_ns:
+                times["signal_processing_time"].note((now - open_request.began_ns) / 1e9)
+                times["submission_time"].note((now - open_request.signed_ns) / 1e9)
+        if new and self._core_or_none is not None:
+            self._step(self.core.written, new)
 
     def _replied(self, requests: tuple[int, ...], status: int | None, body: bytes) -> None:
+        # On a busy machine a reply may be heard of before the end of the write that it answers.
+        if status is not None:
+            self._written(requests)
         for request in requests:
-            # On a busy machine a reply may be heard of before the end of the write that it answers.
-            if status is not None:
-                self._written(request)
             open_request = self._open_requests.pop(request, None)
             if open_request is not None and open_request.written_ns:
                 self.monitor.times["ack_time"].note((time.monotonic_ns() - open_request.written_ns) / 1e9)
@@ -410,9 +413,9 @@ class OrderEngine:
         """What the chain will not take back."""
         self._step(self.core.finalized, number, block)
 
-    def account(self, sender: str, nonce: int, balance: int, block: tuple[int, str]) -> None:
-        """A sender, as of a block."""
-        self._step(self.core.account, sender, nonce, balance, block)
+    def accounts(self, senders: Sequence[tuple[str, int, int]], block: tuple[int, str]) -> None:
+        """Senders with their nonces and balances, as of a block."""
+        self._step(self.core.accounts, senders, block)
 
     def tip(self, wei: int) -> None:
         """What gets into a block."""

@@ -57,7 +57,7 @@ class Told(Protocol):
 
     def finalized(self, number: int, block: str) -> None: ...
 
-    def account(self, sender: str, nonce: int, balance: int, block: tuple[int, str]) -> None: ...
+    def accounts(self, senders: Sequence[tuple[str, int, int]], block: tuple[int, str]) -> None: ...
 
     def tip(self, wei: int) -> None: ...
 
@@ -139,10 +139,10 @@ class Watch:
         except (*GONE, ValueError):
             # The block may be gone again, or not be there yet where we asked.
             return False
-        for place, sender in enumerate(senders):
-            self._told.account(sender, values[2 * place], values[2 * place + 1], (head.number, head.hash))
-            if place % TOLD_AT_ONCE == TOLD_AT_ONCE - 1:
-                await trio.lowlevel.checkpoint()
+        told = list(zip(senders, values[::2], values[1::2], strict=True))
+        for start in range(0, len(told), TOLD_AT_ONCE):
+            self._told.accounts(told[start : start + TOLD_AT_ONCE], (head.number, head.hash))
+            await trio.lowlevel.checkpoint()
         if len(senders) == len(self._senders):
             self.known.set()
         return True

@@ -273,9 +273,11 @@ impl PyOrderEngine {
         Ok((tell(py, outputs)?, nacks))
     }
 
-    /// The last byte of a request went into its socket.
-    fn written<'py>(&self, py: Python<'py>, clock: Clock, request: u64) -> PyResult<Bound<'py, PyList>> {
-        self.step(py, clock, Input::Written { request })
+    /// The last byte of some requests went into their socket.
+    fn written<'py>(&self, py: Python<'py>, clock: Clock, requests: Vec<u64>) -> PyResult<Bound<'py, PyList>> {
+        let inputs = requests.into_iter().map(|request| Input::Written { request });
+        let outputs = enter::quick(py, || self.held().steps(now(clock), inputs))?;
+        tell(py, outputs)
     }
 
     /// A request was answered: the HTTP status (200 where there is none) and the body. Status None: no answer, and why.
@@ -367,19 +369,22 @@ impl PyOrderEngine {
         self.step(py, clock, Input::Finalized { number, block })
     }
 
-    /// What the chain says of a sender, as of a block: its nonce and balance.
-    fn account<'py>(
+    /// What the chain says of some senders, as of a block: their nonces and balances.
+    fn accounts<'py>(
         &self,
         py: Python<'py>,
         clock: Clock,
-        sender: &Bound<'py, PyAny>,
-        nonce: u64,
-        balance: &Bound<'py, PyAny>,
+        senders: Vec<(Bound<'py, PyAny>, u64, Bound<'py, PyAny>)>,
         block: (u64, Bound<'py, PyAny>),
     ) -> PyResult<Bound<'py, PyList>> {
-        let (sender, balance) = (argument("sender", sender).address()?, argument("balance", balance).u256()?);
         let (number, block) = (block.0, argument("block", &block.1).hash()?);
-        self.step(py, clock, Input::Account { sender, nonce, balance, number, block })
+        let input = |(sender, nonce, balance): (Bound<'py, PyAny>, u64, Bound<'py, PyAny>)| {
+            let (sender, balance) = (argument("sender", &sender).address()?, argument("balance", &balance).u256()?);
+            Ok(Input::Account { sender, nonce, balance, number, block })
+        };
+        let inputs = senders.into_iter().map(input).collect::<PyResult<Vec<_>>>()?;
+        let outputs = enter::quick(py, || self.held().steps(now(clock), inputs))?;
+        tell(py, outputs)
     }
 
     /// The tip that gets into a block.

@@ -122,6 +122,7 @@ def test_what_is_asked_wrongly_is_refused_in_a_line(run: Run, running: Path) -> 
         (("thaw",), "wants a sender's address"),
         (("thaw", "0x12"), "sender"),
         (("send",), "a file of signals"),
+        (("send", "nothing.json"), "can't read signals from nothing.json: No such file"),
     ):
         code, _, err = run("orders", *words, *config)
         assert code == 1 and reason in err, (words, err)
@@ -134,7 +135,7 @@ def test_without_an_engine_or_a_journal_that_is_said(run: Run, tmp_path: Path) -
         "[rpc_endpoints.primary]\nurl = 'ws://127.0.0.1:1'\n[senders]\nkeys = ['key']\n[journal]\ndir = 'journal'\n"
     )
     code, _, err = run("orders", "status", "--config", str(path))
-    assert code == 1 and "no engine answers" in err
+    assert code == 1 and "no engine runs here" in err
     code, _, err = run("orders", "verify", "--config", str(path))
     assert code == 1 and "no key in" in err
     (tmp_path / "key").write_text(Key(b"\1" * 32).secret.hex())
@@ -151,9 +152,9 @@ def test_without_an_engine_or_a_journal_that_is_said(run: Run, tmp_path: Path) -
         ("{\n}\n{", "JSON"),
         ("[1]", "an object"),
         ('{"pool": 1}', "fields of a signal"),
-        ('{"pools": []}', "a signal"),
-        ('{"pools": [], "hops": [{"size": 1}]}', "a signal"),
-        ('{"raw_call": 7}', "a signal"),
+        ('{"pools": []}', "tokens, amounts, profit_token, expected_profit, expected_profit_wei, too"),
+        (json.dumps({**SIGNAL, "hops": [{"size": 1}]}), "a signal"),
+        (json.dumps({**SIGNAL, "raw_call": 7}), "a signal"),
     ],
 )
 def test_a_line_that_is_no_signal_is_named(text: str, reason: str) -> None:

@@ -39,7 +39,7 @@ def opened(folder: Path, **settings: Any) -> OrderEngine:
 def ready(folder: Path, **settings: Any) -> OrderEngine:
     engine = opened(folder, **settings)
     engine.head((1, WALL), (100, HEAD, "0x" + "00" * 32, 1_700_000_000, 10**9, 15_000_000, 30_000_000))
-    engine.account((1, WALL), KEY.address, 7, 10**20, (100, HEAD))
+    engine.accounts((1, WALL), [(KEY.address, 7, 10**20)], (100, HEAD))
     return engine
 
 
@@ -88,7 +88,7 @@ def test_a_signal_becomes_a_signed_request_and_an_acknowledged_order(tmp_path: P
     header, fields = twin.decode(answer)
     assert (header["kind"], twin.status(fields[0x101][0])["sub"]) == (0x12, 3)
 
-    engine.written((3, WALL), request)
+    engine.written((3, WALL), [request])
     echo = json.dumps({"jsonrpc": "2.0", "id": request, "result": transaction.hash})
     engine.replied((4, WALL), request, 200, echo.encode())
     assert engine.orders()[0][4] == "in_pool"
@@ -262,12 +262,12 @@ def test_with_no_node_left_nothing_new_is_taken_until_the_senders_were_counted_a
     engine.endpoint((3, WALL), 0, False)
     assert engine.stats()["cut_off"] == 1 and refusal(engine, 2) == "Halted"
     # What was asked before is no news, and time alone brings none.
-    engine.account((4, WALL), KEY.address, 7, 10**20, (100, HEAD))
+    engine.accounts((4, WALL), [(KEY.address, 7, 10**20)], (100, HEAD))
     engine.tick((5, WALL))
     engine.endpoint((6, WALL), 0, True)
     engine.tick((7, WALL))
     assert refusal(engine, 3) == "Halted"
-    engine.account((8, WALL), KEY.address, 7, 10**20, (100, HEAD))
+    engine.accounts((8, WALL), [(KEY.address, 7, 10**20)], (100, HEAD))
     engine.tick((9, WALL))
     # A block whose receipts are not here may hold some of ours.
     assert engine.stats()["cut_off"] == 1
@@ -288,7 +288,7 @@ def test_an_engine_that_ended_without_a_node_is_cut_off_until_it_has_one(tmp_pat
     again.restarted((1, WALL))
     assert again.stats()["cut_off"] == 1
     again.endpoint((2, WALL), 0, True)
-    again.account((3, WALL), KEY.address, 7, 10**20, (100, HEAD))
+    again.accounts((3, WALL), [(KEY.address, 7, 10**20)], (100, HEAD))
     found = OrderReceipts.read(HEAD, b'{"result": []}')
     assert found is not None
     again.receipts((4, WALL), found)

@@ -44,10 +44,8 @@ class World:
             30_000_000,
         )
         outputs = self.engine.head((2, WALL), header)
-        for account in self.chain.accounts[:1]:
-            outputs += self.engine.account(
-                (2, WALL), account.address, account.nonce, 10**20, (block.number, block.hash)
-            )
+        sender = self.chain.accounts[0]
+        outputs += self.engine.accounts((2, WALL), [(sender.address, sender.nonce, 10**20)], (block.number, block.hash))
         accounts, slots = self.engine.state_used()
         self.engine.turn_state(header, block.beneficiary, "0x" + "00" * 32, 12, *self.fetched(accounts, slots))
         return outputs + self.settled([])

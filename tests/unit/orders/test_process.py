@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
@@ -46,6 +47,16 @@ def test_large_blocks_go_back_to_the_system() -> None:
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert left(returned=True) < 2**21
+
+
+def test_what_is_here_when_an_engine_is_ready_is_no_more_looked_at_for_garbage() -> None:
+    frozen = gc.get_freeze_count()
+    try:
+        process.spare_collector()
+        assert gc.get_freeze_count() > frozen + 10_000
+        assert len(gc.get_objects()) < 10_000
+    finally:
+        gc.unfreeze()
 
 
 def test_without_proc_the_most_is_told_and_without_resource_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

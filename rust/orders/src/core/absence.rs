@@ -73,7 +73,6 @@ impl Core {
         {
             self.land(found.number, found.block, signee, &found.receipt);
         }
-        self.settle_deep();
-        self.close_windows();
+        self.go_on();
     }
 }

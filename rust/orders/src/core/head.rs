@@ -91,9 +91,14 @@ impl Core {
             return;
         }
         self.settle_deep();
+        if self.state.has_more {
+            return;
+        }
+        // What walks over all orders or slots does so once for a block, not for each piece of it.
+        self.displace_foreign();
         self.close_windows();
         // Else once its receipts are known: what stands in a block needs no replacement.
-        if !self.state.has_more && self.is_matched_through(self.state.ring.head().map_or(0, |head| head.number)) {
+        if self.is_matched_through(self.state.ring.head().map_or(0, |head| head.number)) {
             self.look_after();
         }
     }
@@ -323,6 +328,13 @@ impl Core {
                 self.settle(landing.signee, at.1);
             }
         }
+        self.pump();
+    }
+
+    /// Slots that another writer's transactions have taken, as deep as asked.
+    fn displace_foreign(&mut self) {
+        let Some(head) = self.state.ring.head().map(|head| head.number) else { return };
+        let Some(floor) = head.checked_sub(self.config.confirmation_blocks) else { return };
         for slot in self.slots(|_, entry| entry.foreign.is_some_and(|(number, _)| number <= floor)) {
             let text = "a transaction that nobody here signed used the nonce";
             self.displace_all(slot, 0, |_| FailureCode::NonceConflict, text);
