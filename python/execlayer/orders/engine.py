@@ -33,7 +33,7 @@ from .alerts import Alerts, log_alert
 from .doors import Doors
 from .endpoints import Endpoints, Listener
 from .halting import obey
-from .intake import Intake, Origin
+from .intake import Answers, Intake, Origin
 from .keeping import Keeper
 from .monitor import Alert, Monitor
 from .pinned import ContractNotFound, check
@@ -449,7 +449,7 @@ class OrderEngine:
         header = Header(
             sequence=self._sequence, sent_unix_ns=time.time_ns(), source_id=self.settings.source_id, wants_ack=True
         )
-        answers = _Answers()
+        answers = Answers()
         self.take_frames([signal.to_frame(header)], True, answers)
         [answer] = answers.reports
         return answer
@@ -593,17 +593,3 @@ class _OpenRequest:
     began_ns: int
     signed_ns: int = 0
     written_ns: int = 0
-
-
-class _Answers:
-    """Takes the answers to frames of this process."""
-
-    trusted = True
-
-    def __init__(self) -> None:
-        self.reports: list[Report] = []
-
-    def give(self, frame: bytes) -> None:
-        self.reports.append(report(frame))
-
-    refused = give

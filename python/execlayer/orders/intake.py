@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from .. import _core
+from .reports import Report, report
 
 if TYPE_CHECKING:
     from .engine import OrderEngine
@@ -29,6 +30,20 @@ class Origin(Protocol):
 
     def refused(self, nack: bytes) -> None:
         """Takes the answer to a frame that was none."""
+
+
+class Answers:
+    """Takes the answers to frames of this process."""
+
+    trusted = True
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+
+    def give(self, frame: bytes) -> None:
+        self.reports.append(report(frame))
+
+    refused = give
 
 
 class Intake:
