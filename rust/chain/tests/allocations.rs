@@ -189,10 +189,12 @@ fn a_steady_run_of_batches_allocates_nothing_per_transaction() {
     {
         let counts = allocations(dispatch, parallel, &lengths, is_faulty);
         let [.., (short, _), (long, sealing)] = counts[..] else { unreachable!("one for each length") };
-        // A block four times as long: lists that grow with it do so by doubling, twice more each; where a batch is undone
-        // those of its block are filled once again, and what several cores had done was in vain.
+        // A block four times as long: lists that grow with it do so by doubling, twice more each. Where a batch is undone
+        // those of its block are filled once again; of several workers each has some, and which has how many
+        // transactions differs from run to run. Were there one for each transaction, or for five, it would show.
         let grown = long.saturating_sub(short);
-        assert!(grown <= if is_faulty { 96 } else { 16 }, "{parallel:?}, faulty: {is_faulty}: {counts:?}");
+        let most = if parallel == Parallel::Off && !is_faulty { 16 } else { (LONG - SHORT) / 8 };
+        assert!(grown <= most, "{parallel:?}, faulty: {is_faulty}: {counts:?}");
         assert!(sealing <= 40 * LONG, "{parallel:?}, faulty: {is_faulty}: {counts:?}");
     }
 }

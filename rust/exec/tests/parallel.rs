@@ -1,6 +1,12 @@
 //! The parallel executor's answer is the sequential executor's, whatever the block.
 
-use std::sync::LazyLock;
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use evm::{BlockEnv, ChainSpec, Fork};
 use execlayer_exec::{
@@ -435,6 +441,32 @@ fn one_chain_is_seen_before_anybody_is_woken_and_doubted_now_and_then() {
     assert_eq!(looked, 1);
     // The same function of the same contract, and nothing in common any more: doubt finds out.
     assert!((0..200).any(|_| run(&apart).parallel > 0), "never found out");
+}
+
+#[test]
+fn each_transaction_has_a_time_of_its_own_on_one_worker_and_on_several() {
+    static LOOKS: AtomicU64 = AtomicU64::new(0);
+    // Whoever looks at this clock finds that a millisecond has passed.
+    let clock = || Duration::from_millis(LOOKS.fetch_add(1, Relaxed));
+    let state = world();
+    let rules = ChainSpec::at(1, Fork::Osaka).rules(5, 60);
+    let words = |sender: u64| [U256::from(sender), U256::ZERO];
+    let transactions: Vec<_> = (0..80u64).map(|i| call((i % 8) as u8, i / 8, 0, words(i % 8))).collect();
+    let env = env(Fork::Osaka);
+    for parallel in [Parallel::Off, Parallel::On] {
+        let timed =
+            |executor: Executor| executor.execute(&rules, &env, &transactions, &[], &state, Mode::default()).unwrap().1;
+        let report = timed(Executor::new(parallel, Some(2)).timed_by(clock));
+        // All but those that ran ahead, to learn from.
+        assert!(report.times.count() as usize + 16 >= transactions.len(), "{report:?}");
+        assert!(report.times.mean() >= Duration::from_millis(1) && report.times.percentile(99) >= report.times.mean());
+        let roughly = Executor::new(parallel, Some(2)).timed_by(clock).timed_roughly();
+        assert_eq!(timed(roughly).times.count(), 0);
+    }
+    let executor = Executor::new(Parallel::On, Some(2)).timed_by(clock);
+    let mut growing = Growing::new(&executor, &rules, &env, &state);
+    transactions.chunks(40).for_each(|lot| growing.push(lot).unwrap());
+    assert!(growing.report().times.count() as usize + 32 >= transactions.len());
 }
 
 #[test]

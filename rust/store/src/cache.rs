@@ -177,6 +177,11 @@ impl Cache {
         self.shards[name.shard()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is room for nothing at all.
+    fn is_off(&self) -> bool {
+        self.shard_bytes_max == 0
+    }
+
     /// Whether everything up to `version` came through here.
     pub(crate) fn knows(&self, version: u64) -> bool {
         version <= self.version.load(Ordering::SeqCst)
@@ -184,11 +189,17 @@ impl Cache {
 
     /// The row as a reader at `version` must see it; None where the reader has to look itself.
     pub(crate) fn get(&self, name: &Name, version: u64) -> Option<Option<Bytes>> {
+        if self.is_off() {
+            return None;
+        }
         self.shard(name).get(name, version, self.shard_bytes_max)
     }
 
     /// What a reader at `version` found.
     pub(crate) fn add(&self, name: Name, value: Option<Bytes>, version: u64) {
+        if self.is_off() {
+            return;
+        }
         let mut shard = self.shard(&name);
         // Under the shard's lock: a commit that begins after this look comes to this shard after us.
         if self.version.load(Ordering::SeqCst) == version {
@@ -205,7 +216,7 @@ impl Cache {
     ) -> Result<(), E> {
         let before = self.version.swap(CLOSED, Ordering::SeqCst);
         let put = |change: &Change| {
-            let Some(name) = Name::new(change.family, &change.key) else { return };
+            let Some(name) = Name::new(change.family, &change.key).filter(|_| !self.is_off()) else { return };
             let row = Row { since: version, value: change.value.clone() };
             self.shard(&name).put(name, row, self.shard_bytes_max);
         };

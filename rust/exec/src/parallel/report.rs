@@ -36,7 +36,8 @@ pub struct Report {
     pub time_lost: Duration,
     /// What the sequential executor took, where the answer was verified.
     pub time_verifying: Duration,
-    /// What each transaction took on the worker that ran it.
+    /// What each transaction took on the worker that ran it, but for the few that ran ahead; none where only
+    /// [stages](super::Executor::timed_roughly) are timed.
     pub times: Times,
 }
 
