@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -251,6 +252,21 @@ class Pool:
         """Follows what happens from here on, private transactions included."""
         return PoolEvents(self._waiting.events())
 
+    def score_batch(self, fees: Any, classes: Any) -> np.ndarray[Any, Any]:
+        """Base scores: each fee times this pool's priority of its class, by the vector code that ranks what waits.
+
+        ``fees`` are numbers, ``classes`` places in :data:`CLASSES`, one for each fee.
+
+        >>> from execlayer import Chain
+        >>> Chain.dev(priorities={"deploy": 2.0}).pool.score_batch([3.0, 3.0], [0, 1]).tolist()
+        [6.0, 3.0]
+        """
+        import numpy as np
+
+        fees = _column("fees", fees, np.float64, "a row of numbers")
+        classes = _column("classes", classes, np.uint8, "a row of places in CLASSES")
+        return np.frombuffer(self._waiting.score_batch(fees.data, classes.data), dtype=np.float64)
+
     @property
     def order(self) -> Order | None:
         """A function that scores the candidates of each block that :meth:`Chain.mine` makes; None: the pool's ranks.
@@ -288,6 +304,17 @@ class Pool:
                 f"the order gave {given!r}, expected {expected}", field="order", value=given, expected=expected
             ) from None
         return self._chain.mine_ordered(candidates, scores.data, timestamp)
+
+
+def _column(field: str, given: Any, dtype: type, expected: str) -> np.ndarray[Any, Any]:
+    """A row of numbers; rounded where they are floats, and else to the letter."""
+    import numpy as np
+
+    with suppress(TypeError, ValueError, OverflowError):
+        column = np.asarray(given, dtype=dtype)
+        if column.ndim == 1 and (dtype is np.float64 or np.array_equal(column, given)):
+            return np.ascontiguousarray(column)
+    raise InvalidArgument(f"{field} is {given!r}, expected {expected}", field=field, value=given, expected=expected)
 
 
 def _columns(candidates: _core.Candidates) -> Columns:

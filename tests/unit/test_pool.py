@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from execlayer import Account, Chain
 from execlayer.errors import (
@@ -125,6 +128,33 @@ def test_a_follower_that_is_too_slow_is_told_how_much_it_lost() -> None:
         chain.pool.drop(chain.submit(transaction))
     assert len(events.wait()) + events.lost == 18_000
     assert events.lost > 0
+
+
+@given(st.lists(st.tuples(st.floats(width=64), st.integers(0, 6)), max_size=200))
+def test_base_scores_of_many_are_each_fee_times_its_priority(rows: list[tuple[float, int]]) -> None:
+    fees, classes = np.array([fee for fee, _ in rows], np.float64), [class_ for _, class_ in rows]
+    with np.errstate(all="ignore"):
+        expected = fees * np.array([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 4.0])[np.array(classes, int)]
+    scores = Chain.dev(priorities={"deploy": 2.0}).pool.score_batch(fees, classes)
+    assert np.array_equal(scores, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("fees", "classes", "field", "told"),
+    [
+        ([1.0, 2.0, 3.0], [1, 2], "classes", "as many as there are fees: 3, not 2"),
+        ([1.0], [9], "classes", "the one at 0 is 9"),
+        ([1.0], [1.5], "classes", "a row of places in CLASSES"),
+        ([1.0], [300], "classes", "a row of places in CLASSES"),
+        ([[1.0]], [1], "fees", "a row of numbers"),
+        (["many"], [1], "fees", "a row of numbers"),
+        (None, [1], "fees", "a row of numbers"),
+    ],
+)
+def test_columns_that_cannot_be_scored_are_named(fees: Any, classes: Any, field: str, told: str) -> None:
+    with pytest.raises(InvalidArgument, match=re.escape(told)) as caught:
+        Chain.dev().pool.score_batch(fees, classes)
+    assert caught.value.field == field
 
 
 def test_an_order_of_ones_own_sees_columns_once_a_block() -> None:

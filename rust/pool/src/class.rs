@@ -1,6 +1,6 @@
 //! What kind of work a transaction is, and how much its class is preferred.
 
-use kernels::score::CLASSES;
+use kernels::{ScoreError, score::CLASSES, score_batch};
 use types::{Payload, Transaction, TxKind};
 
 /// The classes. A class is its index in tables.
@@ -65,6 +65,18 @@ impl Default for Priorities {
         let mut priorities = [1.0; CLASSES];
         priorities[Class::System as usize] = 4.0;
         Self(priorities)
+    }
+}
+
+impl Priorities {
+    /// Base scores: each fee times the priority of its class.
+    ///
+    /// # Errors
+    /// Where the columns differ in length, or a class is unknown.
+    pub fn score_batch(&self, fees: &[f64], classes: &[u8]) -> Result<Vec<f64>, ScoreError> {
+        let mut scores = vec![0.0; fees.len()];
+        score_batch(fees, classes, &self.0, &mut scores)?;
+        Ok(scores)
     }
 }
 

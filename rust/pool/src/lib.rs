@@ -46,6 +46,7 @@ pub use class::{Class, Priorities};
 pub use event::{Change, DropReason, Event};
 pub use explain::{Explanation, Obstacle};
 pub use factor::{CacheStats, Ending, Factors, History, NEUTRAL, STEPS, factor_of};
+pub use kernels::ScoreError;
 pub use own::order_by_scores;
 pub use pooled::Pooled;
 pub use select::{Room, Schedule, ScoreStats, Tried};

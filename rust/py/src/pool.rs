@@ -7,10 +7,11 @@ use std::{
 
 use chain::{
     Chain, ChainError, ExecutionMetrics, PoolSubscription,
-    pool::{Change, Class, DropReason, Obstacle, Pooled},
+    pool::{Change, Class, DropReason, Obstacle, Pooled, ScoreError},
     types::U256,
 };
 use pyo3::{
+    buffer::PyBuffer,
     prelude::*,
     types::{PyBytes, PyDict, PyList},
 };
@@ -121,6 +122,33 @@ impl PyPool {
             "blob_transactions": state.blob_transactions,
             "private": state.private,
         })
+    }
+
+    /// Fees times the priorities of their classes: float64, one after the other.
+    fn score_batch<'py>(
+        &self,
+        py: Python<'py>,
+        fees: &Bound<'py, PyAny>,
+        classes: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (given, wrong) = (argument("classes", classes), |_| argument("fees", fees).wrong("a buffer of float64"));
+        let fees = PyBuffer::<f64>::get(fees).and_then(|fees| fees.to_vec(py)).map_err(wrong)?;
+        let wrong = |_| given.wrong("a buffer of uint8");
+        let classes = PyBuffer::<u8>::get(classes).and_then(|classes| classes.to_vec(py)).map_err(wrong)?;
+        let scores = enter::long(py, || {
+            let priorities = self.0.pool().settings().priorities;
+            Ok::<_, Never>(priorities.score_batch(&fees, &classes))
+        })?;
+        let scores = scores.map_err(|error| match error {
+            ScoreError::Lengths { first, second } => {
+                given.wrong(&format!("as many as there are {}: {}, not {}", first.0, first.1, second.1))
+            }
+            ScoreError::Class { index, class } => {
+                given.wrong(&format!("places in CLASSES; the one at {index} is {class}"))
+            }
+        })?;
+        let bytes: Vec<u8> = scores.iter().flat_map(|score| score.to_ne_bytes()).collect();
+        Ok(PyBytes::new(py, &bytes))
     }
 
     /// Figures of the score cache, of ranking and of the weights.
