@@ -12,6 +12,7 @@ pub mod files;
 mod tests;
 pub mod transactions;
 pub mod words;
+mod workers;
 
 use std::{
     any::Any,
@@ -21,6 +22,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -28,15 +30,13 @@ pub use files::{TestFile, Unreadable};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use state::Stop;
+use workers::Workers;
 
 /// Bytes of files that were read and whose cases have not all run; a larger file runs alone.
 pub const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// How often whoever watches is told.
 const TELL: Duration = Duration::from_millis(100);
-
-/// Stack of a thread that runs cases: calls go 1,024 deep.
-const STACK_BYTES: usize = 16 << 20;
 
 /// What came out otherwise than the test says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -245,12 +245,12 @@ pub fn run_wanted(
     wanted: &dyn Fn(&str) -> bool,
     watch: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Report, SuiteError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).stack_size(STACK_BYTES).build();
-    let pool = pool.map_err(|error| SuiteError::Threads { jobs, reason: error.to_string() })?;
     let stop = Stop::current();
     let desk = Desk { filter, reader, stop, books: Mutex::default(), turned: Condvar::new() };
-    // This thread reads and waits; the pool's run.
-    pool.in_place_scope(|scope| {
+    let workers = Workers::default();
+    // This thread reads and waits; the workers run.
+    thread::scope(|scope| {
+        let _closed = workers.start(scope, jobs).map_err(|reason| SuiteError::Threads { jobs, reason })?;
         let mut read: Result<(), SuiteError> = Ok(());
         for path in paths {
             let mut each = |file: TestFile| {
@@ -261,7 +261,7 @@ pub fn run_wanted(
                 }
                 let held = Held::new(&desk, file.bytes.len());
                 let desk = &desk;
-                scope.spawn(move |scope| desk.open(scope, file, held));
+                workers.give(Box::new(move |workers| desk.open(workers, file, held)));
                 Continue(())
             };
             match files::read(path, wanted, &mut each) {
@@ -329,8 +329,8 @@ impl Desk<'_> {
         !books.stopped
     }
 
-    /// Reads a file's cases, and hands each to the pool.
-    fn open<'s>(&'s self, scope: &rayon::Scope<'s>, file: TestFile, held: Held<'s>) {
+    /// Reads a file's cases, and gives each to the workers.
+    fn open<'s>(&'s self, workers: &Workers<'s>, file: TestFile, held: Held<'s>) {
         let held = Arc::new(held);
         let read = guarded(|| (self.reader)(&file));
         let name: Arc<str> = file.name.clone().into();
@@ -353,13 +353,13 @@ impl Desk<'_> {
                 continue;
             };
             let (file, held) = (Arc::clone(&name), Arc::clone(&held));
-            scope.spawn(move |_| {
+            workers.give(Box::new(move |_| {
                 if !self.books().stopped {
                     let outcome = self.stop.within(|| guarded(run));
                     self.count(&file, case.name, outcome);
                 }
                 drop(held);
-            });
+            }));
         }
     }
 
