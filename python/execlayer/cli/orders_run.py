@@ -16,8 +16,11 @@ from .. import _core
 from ..errors import ExeclayerError
 from ..orders import AuthKey, OrderEngine, OrderSettings, Report
 from ..orders.monitor import Alert
-from ..orders.process import return_large_blocks, spare_collector
+from ..orders.process import return_freed, return_large_blocks, spare_collector
 from ..orders.signers import OutsideSigner
+
+RETURN_SECONDS = 30.0
+"""How often memory that holds nothing is given back: in so long an order or two of ten thousand meets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ async def run(
             await inner.start(engine.run)
             await nursery.start(_obey_signals, engine, read, shown)
             spare_collector()
+            nursery.start_soon(_return_freed)
             if shown.json:
                 ready = {"event": "ready", "addresses": engine.addresses, "chain_id": settings.chain_id}
                 print(json.dumps({**ready, "senders": engine.senders}), flush=True)
@@ -56,6 +60,14 @@ async def run(
             if shown.results:
                 nursery.start_soon(_show_results, engine, shown.json)
         nursery.cancel_scope.cancel()
+
+
+async def _return_freed() -> None:
+    """What a process holds follows what it needs, however many orders have passed through it."""
+    while True:
+        await trio.sleep(RETURN_SECONDS)
+        if not await trio.to_thread.run_sync(return_freed):
+            return
 
 
 async def _end_on_signal(

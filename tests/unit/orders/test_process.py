@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import platform
 import subprocess
@@ -47,6 +48,33 @@ def test_large_blocks_go_back_to_the_system() -> None:
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert left(returned=True) < 2**21
+
+
+SCATTERED = """
+from execlayer.orders.process import resident_bytes, return_freed
+
+taken = [bytes(3_000) for _ in range(20_000)]
+kept = taken[::50]
+del taken
+before = resident_bytes()
+assert return_freed()
+print(before - resident_bytes())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_pages_between_what_stays_go_back_to_the_system() -> None:
+    command = [sys.executable, "-c", SCATTERED]
+    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) > 2**25
+
+
+def test_where_there_is_no_glibc_nothing_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str | None) -> object:
+        raise OSError
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert not process.return_freed()
+    assert not process.return_large_blocks()
 
 
 def test_what_is_here_when_an_engine_is_ready_is_no_more_looked_at_for_garbage() -> None:
