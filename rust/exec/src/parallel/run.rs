@@ -6,6 +6,7 @@
 
 use std::{
     any::Any,
+    cmp::Reverse,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
@@ -27,6 +28,10 @@ use crate::{
 /// share: taking one costs a cache line's way from core to core.
 const TAKEN: usize = 64;
 const TAKEN_SHARE: usize = 64;
+
+/// Units of one in so many of a worker's share are dealt out beforehand: whoever comes first would take all that begin
+/// early in the block, and be left with them.
+const DEALT_SHARE: usize = 32;
 
 /// Of a block, each worker takes one in so many of its share at once.
 const AHEAD_SHARE: usize = 16;
@@ -177,13 +182,21 @@ struct Claims {
 
 impl Claims {
     fn open(units: &Units, workers: usize) -> Self {
-        let (bundle, bundles) = bundles(units, (units.of.len() / (TAKEN_SHARE * workers)).clamp(1, TAKEN) as u32);
-        Self {
-            bundle,
-            owners: (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect(),
-            workers,
-            void: AtomicBool::new(false),
+        let share = units.of.len() / workers;
+        let (bundle, bundles) = bundles(units, (share / TAKEN_SHARE).clamp(1, TAKEN) as u32);
+        let mut owners: Vec<AtomicU32> = (0..bundles).map(|_| AtomicU32::new(NOBODY)).collect();
+        // The largest first, each to whoever has least.
+        let mut large: Vec<usize> = (0..units.sizes.len())
+            .filter(|unit| units.sizes[*unit] as usize * DEALT_SHARE > share.max(TAKEN))
+            .collect();
+        large.sort_by_key(|unit| Reverse(units.sizes[*unit]));
+        let mut loads = vec![0; workers];
+        for unit in large {
+            let least = (0..workers).min_by_key(|worker| loads[*worker]).expect("somebody works");
+            loads[least] += units.sizes[unit];
+            *owners[bundle[unit] as usize].get_mut() = least as u32;
         }
+        Self { bundle, owners, workers, void: AtomicBool::new(false) }
     }
 
     fn dealt(units: &Units, workers: usize, seed: u64) -> Self {
@@ -238,4 +251,19 @@ fn bundles(units: &Units, least: u32) -> (Vec<u32>, u32) {
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_units_are_dealt_out_evenly_and_small_ones_go_to_whoever_comes() {
+        let of = (0..16).flat_map(|unit| [unit; 500]).chain(16..2_016).collect();
+        let sizes = [vec![500; 16], vec![1; 2_000]].concat();
+        let claims = Claims::open(&Units { of, sizes }, 2);
+        let owner = |unit: usize| claims.owners[claims.bundle[unit] as usize].load(Ordering::Relaxed);
+        assert_eq!([0, 1].map(|worker| (0..16).filter(|unit| owner(*unit) == worker).count()), [8, 8]);
+        assert!((16..2_016).all(|unit| owner(unit) == NOBODY));
+    }
 }
