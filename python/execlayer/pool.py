@@ -311,7 +311,7 @@ def _column(field: str, given: Any, dtype: type, expected: str) -> np.ndarray[An
     import numpy as np
 
     with suppress(TypeError, ValueError, OverflowError):
-        column = np.asarray(given, dtype=dtype)
+        column: np.ndarray[Any, Any] = np.asarray(given, dtype=dtype)
         if column.ndim == 1 and (dtype is np.float64 or np.array_equal(column, given)):
             return np.ascontiguousarray(column)
     raise InvalidArgument(f"{field} is {given!r}, expected {expected}", field=field, value=given, expected=expected)
