@@ -375,8 +375,10 @@ async def test_a_minute_without_any_node_fails_no_order_that_is_out(desk: Desk) 
     async with desk.running(settings, clock=clock) as engine:
         signal = await desk.signal()
         first = await submitted(desk, engine, "in_pool", signal)
+        second = await desk.signal(valid_until_block=desk.lab.head + 1)
         with desk.lab.faults.during(Status(503)):
-            await engine.submit(await desk.signal(valid_until_block=desk.lab.head + 1))
+            # At once, before anybody has noticed.
+            await engine.submit(second)
             await desk.holds(lambda engine: not engine.stats()["endpoints_up"])
             for _ in range(6):
                 clock.ahead_ns += 10 * 10**9
