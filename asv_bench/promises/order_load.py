@@ -11,17 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
 
+from asv_bench.promises import orders
 from asv_bench.promises.order_parts import CHAIN_ID, CONTRACT
 from asv_bench.promises.orders import MIB, SENDERS_FEW, Every, key, node, quantile, settings, signal, web3_seconds
 from asv_bench.promises.row import Row, WrongAnswer
@@ -32,6 +33,9 @@ RATE, SECONDS, SENDERS = 10_000, 60, 1_250
 LIVE_MAX = 20_000
 SETTLING_SECONDS = 60
 SINGLE = 200
+
+part = partial(orders.part, module="order_load_parts")
+"""One of the processes around the engine."""
 
 
 @dataclass
@@ -75,17 +79,6 @@ def wanted(folder: Path, port: int) -> OrderSettings:
     tree["rpc_endpoints"]["primary"] |= {"timeout_seconds": 20, "waiting_max": 100_000}
     tree["rpc_endpoints"]["heads"] = {"poll_seconds": 0.2}
     return OrderSettings.model_validate(tree)
-
-
-@contextmanager
-def part(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """One of the processes around the engine."""
-    command = [sys.executable, "-m", "asv_bench.promises.order_load_parts", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 async def drive(engine: OrderEngine, seconds: int, rate: int) -> Load:

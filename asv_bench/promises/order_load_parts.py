@@ -11,7 +11,6 @@ import json
 import re
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -96,28 +95,13 @@ class Chain:
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text) + text
 
 
-async def serve(chain: Chain, stream: trio.SocketStream) -> None:
-    """One connection."""
-    held = bytearray()
-    with suppress(trio.BrokenResourceError):
-        while data := await stream.receive_some(1 << 20):
-            held += data
-            replies = []
-            while (head := held.find(b"\r\n\r\n")) >= 0:
-                length = int(bytes(held[:head]).lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-                if len(held) < head + 4 + length:
-                    break
-                replies.append(chain.reply(bytes(held[head + 4 : head + 4 + length])))
-                del held[: head + 4 + length]
-            if replies:
-                await stream.send_all(b"".join(replies))
-
-
 async def node() -> None:
     """Serves until it is ended."""
     chain = Chain()
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, partial(serve, chain), 0, host="127.0.0.1"))
+        listeners = await nursery.start(
+            partial(trio.serve_tcp, partial(order_parts.serve, chain.reply), 0, host="127.0.0.1")
+        )
         print(listeners[0].socket.getsockname()[1], flush=True)
         while True:
             await trio.sleep(BLOCK_SECONDS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -76,13 +77,17 @@ def reply(body: bytes, silent: bool) -> bytes | None:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text) + text
 
 
-async def serve(silent: bool, stream: trio.SocketStream) -> None:
+Reply = Callable[[bytes], bytes | None]
+"""The response to a request's body; None where it gets none."""
+
+
+async def serve(reply: Reply, stream: trio.SocketStream) -> None:
     """One connection, however it ends: the next engine finds the node as it was."""
     with suppress(trio.BrokenResourceError):
-        await converse(silent, stream)
+        await converse(reply, stream)
 
 
-async def converse(silent: bool, stream: trio.SocketStream) -> None:
+async def converse(reply: Reply, stream: trio.SocketStream) -> None:
     """Requests and replies."""
     held = bytearray()
     while data := await stream.receive_some(1 << 20):
@@ -92,7 +97,7 @@ async def converse(silent: bool, stream: trio.SocketStream) -> None:
             length = int(bytes(held[:head]).lower().partition(b"content-length:")[2].split(b"\r\n")[0])
             if len(held) < head + 4 + length:
                 break
-            replies.append(reply(bytes(held[head + 4 : head + 4 + length]), silent))
+            replies.append(reply(bytes(held[head + 4 : head + 4 + length])))
             del held[: head + 4 + length]
         if found := b"".join(one for one in replies if one is not None):
             await stream.send_all(found)
@@ -101,7 +106,9 @@ async def converse(silent: bool, stream: trio.SocketStream) -> None:
 async def node(silent: bool) -> None:
     """Serves until it is ended."""
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, partial(serve, silent), 0, host="127.0.0.1"))
+        listeners = await nursery.start(
+            partial(trio.serve_tcp, partial(serve, partial(reply, silent=silent)), 0, host="127.0.0.1")
+        )
         print(listeners[0].socket.getsockname()[1], flush=True)
 
 

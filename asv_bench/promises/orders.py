@@ -107,9 +107,9 @@ def frames(count: int) -> bytes:
 
 
 @contextmanager
-def part(*words: str) -> Iterator[subprocess.Popen[str]]:
+def part(*words: str, module: str = "order_parts") -> Iterator[subprocess.Popen[str]]:
     """One of the processes around the engine."""
-    command = [sys.executable, "-m", "asv_bench.promises.order_parts", *words]
+    command = [sys.executable, "-m", f"asv_bench.promises.{module}", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
